@@ -1,0 +1,201 @@
+"""The Kubernetes objects that DNS is made of, with only the fields that DNS needs.
+
+The shapes and field names are the API's (core/v1, discovery.k8s.io/v1), so that a reader of `kubectl get -o yaml` feels
+at home; msgspec decodes them from JSON bytes and from plain values, skipping everything that is not named here. An
+array that an API server sends as `null` is an empty one. All are frozen: a changed object is a new object.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct, field
+
+Key: TypeAlias = tuple[str, str]
+"""Namespace and name of an object; the namespace of a Namespace is empty."""
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+HEADLESS = "None"
+
+
+class _Part(Struct, frozen=True, rename="camel", gc=False):
+    """A piece of an object. It holds nothing that could point back at it, so the garbage collector need not know it."""
+
+
+class Metadata(_Part, frozen=True):
+    name: str
+    namespace: str = ""
+    labels: dict[str, str] | None = None
+    deletion_timestamp: str | None = None
+
+
+class _Object(Struct, frozen=True, rename="camel", gc=False):
+    metadata: Metadata
+
+    @property
+    def key(self) -> Key:
+        return self.metadata.namespace, self.metadata.name
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.metadata.labels or {}
+
+
+class Namespace(_Object, frozen=True):
+    pass
+
+
+class ServicePort(_Part, frozen=True):
+    port: int
+    name: str = ""
+    protocol: str = "TCP"
+    target_port: int | str | None = None
+
+
+class ServiceSpec(_Part, frozen=True):
+    type: str = "ClusterIP"
+    cluster_ip: str = field(name="clusterIP", default="")
+    cluster_ips: tuple[str, ...] | None = field(name="clusterIPs", default=None)
+    external_name: str = ""
+    ports: tuple[ServicePort, ...] | None = None
+    selector: dict[str, str] | None = None
+    ip_families: tuple[str, ...] | None = None
+    ip_family_policy: str | None = None
+    publish_not_ready_addresses: bool = False
+
+
+class Service(_Object, frozen=True):
+    spec: ServiceSpec = ServiceSpec()
+
+    @property
+    def is_external_name(self) -> bool:
+        return self.spec.type == "ExternalName"
+
+    @property
+    def is_headless(self) -> bool:
+        return self.spec.cluster_ip == HEADLESS and not self.is_external_name
+
+    @property
+    def cluster_ips(self) -> tuple[str, ...]:
+        """The addresses of the service, the primary one first; none if it is headless or external."""
+        if self.is_external_name or self.is_headless:
+            return ()
+        return self.spec.cluster_ips or ((self.spec.cluster_ip,) if self.spec.cluster_ip else ())
+
+    @property
+    def ports(self) -> tuple[ServicePort, ...]:
+        return self.spec.ports or ()
+
+
+class Conditions(_Part, frozen=True):
+    ready: bool | None = None
+
+
+class ObjectReference(_Part, frozen=True):
+    kind: str = ""
+    name: str = ""
+
+
+class Endpoint(_Part, frozen=True):
+    addresses: tuple[str, ...]
+    conditions: Conditions | None = None
+    hostname: str | None = None
+    target_ref: ObjectReference | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """A condition that is absent or null counts as ready (discovery.k8s.io/v1, EndpointConditions)."""
+        return self.conditions is None or self.conditions.ready is not False
+
+
+class EndpointPort(_Part, frozen=True):
+    port: int | None = None
+    name: str | None = None
+    protocol: str | None = None
+
+
+class EndpointSlice(_Object, frozen=True):
+    address_type: str
+    endpoints: tuple[Endpoint, ...] | None = None
+    ports: tuple[EndpointPort, ...] | None = None
+
+    @property
+    def service_key(self) -> Key:
+        return self.metadata.namespace, self.labels.get(SERVICE_NAME_LABEL, "")
+
+
+class EndpointAddress(_Part, frozen=True):
+    ip: str
+    hostname: str | None = None
+    target_ref: ObjectReference | None = None
+
+
+class EndpointSubset(_Part, frozen=True):
+    addresses: tuple[EndpointAddress, ...] | None = None
+    not_ready_addresses: tuple[EndpointAddress, ...] | None = None
+    ports: tuple[EndpointPort, ...] | None = None
+
+
+class Endpoints(_Object, frozen=True):
+    """The older form of endpoints (core/v1). Only manifests bring them: a cluster mirrors them into EndpointSlices."""
+
+    subsets: tuple[EndpointSubset, ...] | None = None
+
+
+class ContainerPort(_Part, frozen=True):
+    container_port: int
+    name: str = ""
+    protocol: str = "TCP"
+
+
+class Container(_Part, frozen=True):
+    ports: tuple[ContainerPort, ...] | None = None
+    restart_policy: str | None = None
+
+
+class PodSpec(_Part, frozen=True):
+    hostname: str = ""
+    subdomain: str = ""
+    containers: tuple[Container, ...] | None = None
+    init_containers: tuple[Container, ...] | None = None
+
+
+class PodIP(_Part, frozen=True):
+    ip: str
+
+
+class PodCondition(_Part, frozen=True):
+    type: str
+    status: str
+
+
+class PodStatus(_Part, frozen=True):
+    phase: str = ""
+    pod_ip: str = field(name="podIP", default="")
+    pod_ips: tuple[PodIP, ...] | None = field(name="podIPs", default=None)
+    conditions: tuple[PodCondition, ...] | None = None
+
+
+class Pod(_Object, frozen=True):
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The pod's addresses, the primary one first."""
+        if self.status.pod_ips:
+            return tuple(each.ip for each in self.status.pod_ips)
+        return (self.status.pod_ip,) if self.status.pod_ip else ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its containers have ended for good; its address may be another pod's by now."""
+        return self.status.phase in ("Succeeded", "Failed")
+
+    @property
+    def is_ready(self) -> bool:
+        return any(each.type == "Ready" and each.status == "True" for each in self.status.conditions or ())
+
+
+Object: TypeAlias = Namespace | Service | EndpointSlice | Pod
+"""What a source may speak of."""

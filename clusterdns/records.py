@@ -1,0 +1,118 @@
+"""DNS as values: a question, the records that answer it, and why.
+
+Content is data: whoever holds an `Answer` never has to ask a second time whether a name exists. Nothing here knows how
+the values look on the wire.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TypeAlias
+
+from msgspec import Struct
+
+Name: TypeAlias = bytes
+"""A domain name; names.py has its grammar."""
+
+
+class Type(IntEnum):
+    """The record types that have a meaning here (IANA, DNS parameters); every other type is a number."""
+
+    A = 1
+    NS = 2
+    CNAME = 5
+    SOA = 6
+    PTR = 12
+    HINFO = 13
+    TXT = 16
+    AAAA = 28
+    SRV = 33
+    OPT = 41
+    IXFR = 251
+    AXFR = 252
+    ANY = 255
+
+
+CLASS_IN = 1
+
+
+class Rcode(IntEnum):
+    """RFC 1035 section 4.1.1, RFC 6891 section 9."""
+
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    BADVERS = 16
+
+
+class ReasonCode(IntEnum):
+    """The INFO-CODE of an Extended DNS Error (RFC 8914 section 4)."""
+
+    OTHER = 0
+    NOT_READY = 14
+    NOT_AUTHORITATIVE = 20
+    NOT_SUPPORTED = 21
+
+
+class Reason(Struct, frozen=True):
+    """Why an answer is what it is, in words for people."""
+
+    text: str
+    code: ReasonCode = ReasonCode.OTHER
+
+
+class Srv(Struct, frozen=True):
+    """RFC 2782."""
+
+    weight: int
+    port: int
+    target: Name
+    priority: int = 0
+
+
+class Soa(Struct, frozen=True):
+    """RFC 1035 section 3.3.13. Times are seconds; `minimum` is the TTL of negative answers (RFC 2308 section 4)."""
+
+    mname: Name
+    rname: Name
+    serial: int
+    minimum: int
+    refresh: int = 7200
+    retry: int = 1800
+    expire: int = 86400
+
+
+Data: TypeAlias = bytes | Srv | Soa | tuple[bytes, ...]
+"""An address for A and AAAA, a Name for CNAME, NS and PTR, character strings for TXT and HINFO."""
+
+
+class Question(Struct, frozen=True):
+    name: Name
+    qtype: int
+    qclass: int = CLASS_IN
+
+
+class Record(Struct, frozen=True):
+    owner: Name
+    rtype: Type
+    ttl: int
+    data: Data
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """All that there is to say to a question.
+
+    `settled` says that the node of the asked name alone decided it: until the index replaces that node, the same
+    question has the same answer, whatever happens to other names.
+    """
+
+    rcode: Rcode = Rcode.NOERROR
+    records: tuple[Record, ...] = ()
+    authority: tuple[Record, ...] = ()
+    additional: tuple[Record, ...] = ()
+    authoritative: bool = True
+    settled: bool = True
+    reason: Reason | None = None
