@@ -45,6 +45,14 @@ def below(*labels: str, parent: Name) -> Name:
     return name
 
 
+def possibly_below(*labels: str, parent: Name) -> Name | None:
+    """The same, or None: Kubernetes may hold what DNS can not say."""
+    try:
+        return below(*labels, parent=parent)
+    except NotAName:
+        return None
+
+
 def label(text: str) -> bytes:
     """One label behind its length, in lower case. Raises NotAName."""
     encoded = text.encode().lower()
@@ -54,7 +62,7 @@ def label(text: str) -> bytes:
 
 
 def to_text(name: Name) -> str:
-    """The Name as people write it, with the last dot; odd bytes as \\DDD (RFC 4343 section 2.1)."""
+    r"""The Name as people write it, with the last dot; odd bytes as \DDD (RFC 4343 section 2.1)."""
     return "".join([_escaped(each) + "." for each in labels(name)]) or "."
 
 
@@ -86,8 +94,8 @@ def is_kubernetes_label(text: str) -> bool:
 # Cluster names: <service>.<namespace>.svc.<zone> and what stands in front of it.
 
 
-def service(name: str, namespace: str, zone: Name) -> Name:
-    return below(name, namespace, "svc", parent=zone)
+def service(name: str, namespace: str, zone: Name) -> Name | None:
+    return possibly_below(name, namespace, "svc", parent=zone)
 
 
 def dashed(address: str) -> str:
@@ -101,12 +109,7 @@ def dashed(address: str) -> str:
 
 def undashed(text: str) -> Address | None:
     """The address that a pod's label stands for, or None if it stands for none."""
-    for mark in ".:":
-        try:
-            return ipaddress.ip_address(text.replace("-", mark)).packed
-        except ValueError:
-            continue
-    return None
+    return address(text.replace("-", ".")) or address(text.replace("-", ":"))
 
 
 # Addresses, and their names under in-addr.arpa (RFC 1035 section 3.5) and ip6.arpa (RFC 3596 section 2.5).
@@ -115,9 +118,12 @@ IN_ADDR = from_text("in-addr.arpa")
 IP6 = from_text("ip6.arpa")
 
 
-def address(text: str) -> Address:
-    """An address from its text. Raises ValueError."""
-    return ipaddress.ip_address(text).packed
+def address(text: str) -> Address | None:
+    """An address from its text, None if it is none."""
+    try:
+        return ipaddress.ip_address(text).packed
+    except ValueError:
+        return None
 
 
 def address_text(packed: Address) -> str:
@@ -132,9 +138,9 @@ def reverse(packed: Address) -> Name:
 
 
 def reversed_digits(name: Name) -> tuple[int, str] | None:
-    """What a reverse name says: the address's length in bytes, and its leading hexadecimal digits, as many as the name has.
+    """What a reverse name says: the address's length in bytes, and its leading hexadecimal digits.
 
-    `244.10.in-addr.arpa` gives (4, "0af4"); a whole address has 8 or 32 digits. None for any other name.
+    `244.10.in-addr.arpa` gives (4, "0af4"); a whole address has 8 digits or 32. None for any other name.
     """
     if name.endswith(IN_ADDR):
         octets = labels(name)[-3::-1]

@@ -193,6 +193,10 @@ class Pod(_Object, frozen=True):
         return self.status.phase in ("Succeeded", "Failed")
 
     @property
+    def is_running(self) -> bool:
+        return not self.is_over and self.status.phase != "Unknown" and self.metadata.deletion_timestamp is None
+
+    @property
     def is_ready(self) -> bool:
         return any(each.type == "Ready" and each.status == "True" for each in self.status.conditions or ())
 

@@ -1,0 +1,262 @@
+"""Question and index -> Answer: every rule of the cluster's names stands here, and nothing else does.
+
+The rules are those of the Kubernetes DNS-Based Service Discovery specification, version 1.1.0 ("the specification"
+below). A node of the index says what a name is; `_records` says which records that kind of name has.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from clusterdns import names
+from clusterdns.nodes import (
+    AddressName,
+    Apex,
+    EmptyNonTerminal,
+    EndpointName,
+    Nameserver,
+    Nothing,
+    PodName,
+    PodNamespace,
+    PortName,
+    SchemaVersion,
+    ServiceName,
+)
+from clusterdns.records import Answer, Question, Rcode, Reason, ReasonCode, Record, Srv, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from clusterdns.index import Index
+    from clusterdns.names import Address, Name
+    from clusterdns.nodes import Node, Zone
+
+SCHEMA_VERSION = b"1.1.0"
+SCHEMA_VERSION_TTL = 28800
+LONGEST_CHAIN = 8
+
+_ADDRESS_TYPES = {Type.A: 4, Type.AAAA: 16}
+
+
+def answer(question: Question, node: Node, index: Index) -> Answer:
+    """What there is to say to a question whose name is the node's.
+
+    The answer is settled unless the index is still being filled, or other names had a part in it.
+    """
+    match node:
+        case Nothing():
+            return _no_such_name(node, _reason_for_nothing(node), index)
+        case ServiceName() if node.service.is_external_name:
+            return _alias(question, node, index)
+        case ServiceName() if node.service.is_headless and not any(node.ready_endpoints()):
+            return _no_such_name(node, _reason_for_not_ready(node), index)
+    if question.qtype == Type.ANY and not isinstance(node, EmptyNonTerminal):
+        return Answer(records=(Record(node.name, Type.HINFO, node.zone.ttl, (b"RFC8482", b"")),))
+    records = tuple(_records(node, question.qtype, index))
+    if not records:
+        return Answer(authority=(_soa(node.zone),), reason=_reason_for_no_data(node, question.qtype))
+    additional = () if question.qtype not in (Type.SRV, Type.NS) else tuple(_addresses_of_targets(records, index))
+    settled = not isinstance(node, Apex | Nameserver)
+    return Answer(records=records, additional=additional, settled=settled)
+
+
+def _records(node: Node, qtype: int, index: Index) -> Iterable[Record]:
+    """The records of a name, by what the name is and the type that is asked for."""
+    match node, qtype:
+        case ServiceName(), Type.A | Type.AAAA:
+            return _address_records(node, _addresses_of_service(node), qtype)
+        case ServiceName(), Type.SRV:
+            return _srv_records(node.name, node)
+        case PortName(), Type.SRV:
+            return _srv_records(node.name, node.service, (node.port, node.protocol))
+        case EndpointName(), Type.A | Type.AAAA:
+            return _address_records(node, node.addresses, qtype)
+        case PodName(), Type.A | Type.AAAA:
+            return _address_records(node, (node.address,), qtype)
+        case AddressName(), Type.PTR:
+            return _ptr_records(node)
+        case Apex(), Type.SOA:
+            return (_soa(node.zone, ttl=node.zone.ttl),)
+        case Apex(), Type.NS:
+            return (Record(node.name, Type.NS, node.zone.ttl, _nameserver(index)),)
+        case Nameserver(), Type.A | Type.AAAA:
+            return _address_records(node, _addresses_of_nameserver(index), qtype)
+        case SchemaVersion(), Type.TXT:
+            return (Record(node.name, Type.TXT, SCHEMA_VERSION_TTL, (SCHEMA_VERSION,)),)
+        case _:
+            return ()
+
+
+# Addresses (specification, sections 2.3.1 and 2.4.1)
+
+
+def _address_records(node: Node, addresses: Iterable[Address], qtype: int) -> Iterator[Record]:
+    rtype = Type(qtype)
+    for address in dict.fromkeys(addresses):
+        if len(address) == _ADDRESS_TYPES[rtype]:
+            yield Record(node.name, rtype, node.zone.ttl, address)
+
+
+def _addresses_of_service(node: ServiceName) -> Iterable[Address]:
+    """ClusterIPs whatever the endpoints do; of a headless service, the ready endpoints."""
+    if node.service.is_headless:
+        return (endpoint.address for endpoint in node.ready_endpoints())
+    return filter(None, map(names.address, node.service.cluster_ips))
+
+
+# Ports (specification, sections 2.3.2 and 2.4.2)
+
+
+def _srv_records(owner: Name, service: ServiceName, wanted: tuple[str, str] | None = None) -> Iterator[Record]:
+    """One for each port, or for each ready endpoint and port of a headless service; `wanted` is a name and a protocol.
+
+    The weights share 100 among the pairs of address and port behind the answer; equal records are merged.
+    """
+    pairs = list(_targets(service, wanted))
+    weight = max(1, 100 // len(pairs)) if pairs else 0
+    for port, target in dict.fromkeys(pairs):
+        yield Record(owner, Type.SRV, service.zone.ttl, Srv(weight, port, target))
+
+
+def _targets(service: ServiceName, wanted: tuple[str, str] | None) -> Iterator[tuple[int, Name]]:
+    if not service.service.is_headless:
+        for _ in _addresses_of_service(service):
+            for port in service.service.ports:
+                if wanted in (None, (port.name, port.protocol)):
+                    yield port.port, service.name
+        return
+    for endpoint in service.ready_endpoints():
+        for each in endpoint.ports:
+            if each.port and endpoint.name and wanted in (None, (each.name, each.protocol or "TCP")):
+                yield each.port, endpoint.name
+
+
+def _addresses_of_targets(records: Iterable[Record], index: Index) -> Iterator[Record]:
+    """What the asker of an SRV or NS record will ask for next."""
+    targets = dict.fromkeys(each.data.target if isinstance(each.data, Srv) else each.data for each in records)
+    for target in targets:
+        found = index.find(target)  # type: ignore[arg-type]
+        if found is not None and not isinstance(found, Nothing):
+            yield from chain(_records(found, Type.A, index), _records(found, Type.AAAA, index))
+
+
+# Aliases (specification, section 2.5)
+
+
+def _alias(question: Question, node: ServiceName, index: Index) -> Answer:
+    """The CNAME of an ExternalName service; for addresses also what it leads to, as far as that is ours to know."""
+    records: list[Record] = []
+    while True:
+        target = _external_name(node)
+        if target is None:
+            reason = Reason(
+                f"externalName of Service {_called(node)} is no host name: {node.service.spec.external_name!r}"
+            )
+            return Answer(records=tuple(records), authority=(_soa(node.zone),), settled=not records, reason=reason)
+        records.append(Record(node.name, Type.CNAME, node.zone.ttl, target))
+        if question.qtype not in _ADDRESS_TYPES:
+            return Answer(records=tuple(records))
+        found = index.find(target)
+        if found is None:
+            return Answer(records=tuple(records), settled=len(records) == 1)
+        if any(target == each.owner for each in records) or len(records) == LONGEST_CHAIN:
+            reason = Reason(f"externalName of Service {_called(node)} leads in a circle, or over more than 8 names")
+            return Answer(records=tuple(records), settled=False, reason=reason)
+        if not (isinstance(found, ServiceName) and found.service.is_external_name):
+            end = answer(Question(target, question.qtype), found, index)
+            return Answer(
+                rcode=end.rcode,
+                records=(*records, *end.records),
+                authority=end.authority,
+                settled=False,
+                reason=end.reason,
+            )
+        node = found
+
+
+def _external_name(node: ServiceName) -> Name | None:
+    """The target; an address or nothing at all is none, though the API takes both."""
+    text = node.service.spec.external_name
+    if text in ("", ".") or names.address(text):
+        return None
+    try:
+        return names.from_text(text)
+    except names.NotAName:
+        return None
+
+
+# Reverse names (specification, sections 2.3.3 and 2.4.3)
+
+
+def _ptr_records(node: AddressName) -> Iterator[Record]:
+    """A ClusterIP leads to its service; an endpoint's address to one name below each service that has it."""
+    if node.cluster_ip_of is not None:
+        yield Record(node.name, Type.PTR, node.zone.ttl, node.cluster_ip_of.name)
+        return
+    for service in node.endpoint_of:
+        for endpoint in service.ready_endpoints():
+            if endpoint.address == node.address and endpoint.name:
+                yield Record(node.name, Type.PTR, node.zone.ttl, endpoint.name)
+                break
+
+
+# The zone's own records
+
+
+def _soa(zone: Zone, *, ttl: int | None = None) -> Record:
+    """With a negative answer the record lives as long as the answer does (RFC 2308 section 3)."""
+    return Record(zone.name, Type.SOA, zone.negative_ttl if ttl is None else ttl, zone.soa())
+
+
+def _nameserver(index: Index) -> Name:
+    """The DNS Service's own name where there is one."""
+    service = index.dns_service()
+    return service.name if service else names.below("ns", "dns", parent=index.zones[0].name)
+
+
+def _addresses_of_nameserver(index: Index) -> Iterable[Address]:
+    service = index.dns_service()
+    return _addresses_of_service(service) if service else index.own_addresses
+
+
+# What there is not, and why
+
+
+def _no_such_name(node: Node, reason: Reason | None, index: Index) -> Answer:
+    """NXDOMAIN, unless the name may yet come: a client must not remember that something is missing while we fill up."""
+    if not index.is_synced:
+        reason = Reason("the cluster's objects are not all read yet", ReasonCode.NOT_READY)
+        return Answer(rcode=Rcode.SERVFAIL, authoritative=False, settled=False, reason=reason)
+    return Answer(rcode=Rcode.NXDOMAIN, authority=(_soa(node.zone),), reason=reason)
+
+
+def _called(node: ServiceName) -> str:
+    return "/".join(node.service.key)
+
+
+def _reason_for_nothing(node: Nothing) -> Reason | None:
+    match node.encloser:
+        case PodNamespace(namespace=namespace):
+            return Reason(f"no pod of namespace {namespace} has this address")
+        case EmptyNonTerminal(lacks=lacks) if lacks:
+            return Reason(f"no {lacks} of this name in {names.to_text(node.name)}")
+        case ServiceName() as service:
+            return Reason(f"Service {_called(service)} has no port and no ready endpoint of this name")
+        case Apex(zone=zone) if zone.is_reverse:
+            return Reason("no Service and no ready endpoint has this address")
+        case _:
+            return None
+
+
+def _reason_for_not_ready(node: ServiceName) -> Reason:
+    count = sum(len(each.endpoints or ()) for each in node.slices)
+    have = {0: "no endpoints", 1: "1 endpoint, not ready"}.get(count, f"{count} endpoints, none ready")
+    return Reason(f"Service {_called(node)} has {have}")
+
+
+def _reason_for_no_data(node: Node, qtype: int) -> Reason | None:
+    if isinstance(node, ServiceName) and qtype in _ADDRESS_TYPES:
+        family = "IPv4" if qtype == Type.A else "IPv6"
+        return Reason(f"Service {_called(node)} has no {family} address")
+    return None

@@ -1,0 +1,171 @@
+"""Every setting, its default, and the reason for it.
+
+The file is YAML; a name here with `_` is one with `-` there. Nothing below this module knows of it: `app` hands each
+part plain values.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct, field
+
+from clusterdns import names
+from clusterdns.nodes import Pods
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class BadConfig(Exception):
+    """A setting that can not be; the message says where, what, and what was expected."""
+
+
+class Tcp(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    connections: int = 1000
+    """Ten times what a node's caches hold open; when all are taken, the one idle for longest gives way."""
+
+    idle_seconds: float = 10.0
+    """RFC 7766 asks for the order of a few seconds."""
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    listen: tuple[str, ...] = ("127.0.0.1:1053",)
+    """Over UDP and TCP. A port that takes no rights, on an address that only this machine sees."""
+
+    manifests: tuple[str, ...] = ()
+    """Files and folders of Kubernetes manifests that the names are made of."""
+
+    service_cidr: tuple[str, ...] = ("10.96.0.0/16",)
+    """Where Services without a clusterIP get one; the first is the primary family. Part of kubeadm's 10.96.0.0/12."""
+
+    zone: tuple[str, ...] = ("cluster.local",)
+    """The cluster domains, the primary one first: PTR records point into it. `cluster.local` is every installer's."""
+
+    reverse_zone: tuple[str, ...] = ("in-addr.arpa", "ip6.arpa")
+    """Where addresses are looked up: names, or networks such as 10.96.0.0/12."""
+
+    ttl: int = 30
+    """Seconds a record may be remembered, 0 to 3600. kubeadm's choice: long enough to help, short enough to move."""
+
+    negative_ttl: int = 5
+    """Seconds that a missing name may be remembered: one that was asked for a moment too early must not stay missing."""
+
+    pods: Pods = "disabled"
+    """Names such as 10-244-1-7.default.pod.cluster.local: `disabled`, `insecure` (any address, as long as the namespace
+    exists) or `verified` (only those of running pods). The specification calls these names deprecated."""
+
+    endpoint_pod_names: bool = False
+    """Whether an endpoint without a hostname is named after its pod, in place of its address."""
+
+    dns_service: str = "kube-system/kube-dns"
+    """The Service that fronts this server, for NS records; kubeadm's name for it."""
+
+    udp_size: int = 1232
+    """The largest reply over UDP in bytes: what passes every network whole (DNS flag day 2020)."""
+
+    extended_errors: bool = True
+    """Whether clients that send EDNS are told in words why an answer is what it is (RFC 8914)."""
+
+    tcp: Tcp = field(default_factory=Tcp)
+
+
+def read(path: Path) -> Config:
+    """The configuration in a YAML file. Raises BadConfig."""
+    try:
+        content = path.read_bytes()
+        return msgspec.yaml.decode(content, type=Config) if content.strip() else Config()
+    except OSError as error:
+        raise BadConfig(f"{path}: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadConfig(f"{path}: {_one_line(error)}") from error
+
+
+def check(config: Config) -> None:
+    """Whether all values can be. Raises BadConfig, with a line for each that can not."""
+    faults: list[str] = []
+    for setting, number, lowest, highest in (
+        ("ttl", config.ttl, 0, 3600),
+        ("negative-ttl", config.negative_ttl, 0, 3600),
+        ("udp-size", config.udp_size, 512, 4096),
+        ("tcp.connections", config.tcp.connections, 1, 1_000_000),
+        ("tcp.idle-seconds", config.tcp.idle_seconds, 0.1, 86400),
+    ):
+        if not lowest <= number <= highest:
+            faults.append(f"{setting}: {number} is not between {lowest} and {highest}")
+    texts: tuple[tuple[str, tuple[str, ...], Callable[[str], object]], ...] = (
+        ("listen", config.listen, listen_address),
+        ("service-cidr", config.service_cidr, ipaddress.ip_network),
+        ("zone", config.zone, forward_zone),
+        ("reverse-zone", config.reverse_zone, reverse_zones),
+        ("dns-service", (config.dns_service,), service_key),
+    )
+    for setting, values, parse in texts:
+        if not values:
+            faults.append(f"{setting}: at least one is needed")
+        for value in values:
+            try:
+                parse(value)
+            except ValueError as error:
+                faults.append(f"{setting}: {value!r}: {error}")
+    if faults:
+        raise BadConfig("\n".join(faults))
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """`127.0.0.1:53`, `[::1]:53`, or an address alone for port 53. Raises ValueError."""
+    host, separator, port = text.rpartition(":")
+    if not separator or (":" in host and not host.endswith("]")):
+        host, port = text, "53"
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError as error:
+        raise ValueError("expected ADDRESS:PORT, such as 127.0.0.1:1053 or [::1]:1053") from error
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError("expected a port from 0 to 65535 behind the last colon")
+    return host, int(port)
+
+
+def is_reverse(text: str) -> bool:
+    """Whether a zone is meant as a reverse zone."""
+    return "/" in text or text.lower().rstrip(".").endswith((".arpa"))
+
+
+def forward_zone(text: str) -> names.Name:
+    """Raises ValueError."""
+    name = names.from_text(text)
+    if name.endswith((names.IN_ADDR, names.IP6)):
+        raise ValueError("this is a reverse zone; it belongs under reverse-zone")
+    if len(name) > LONGEST_ZONE:
+        raise ValueError(f"longer than {LONGEST_ZONE} bytes, which leaves no room for names of services")
+    return name
+
+
+LONGEST_ZONE = 54
+"""Bytes: `_<port>._<protocol>.<service>.<namespace>.svc.` may take 201 of a name's 255."""
+
+
+def reverse_zones(text: str) -> list[names.Name]:
+    """The zone of that name, or those of a network. Raises ValueError."""
+    if "/" in text:
+        return names.reverse_zones(text)
+    name = names.from_text(text)
+    if not name.endswith((names.IN_ADDR, names.IP6)):
+        raise ValueError("expected a name below in-addr.arpa or ip6.arpa, or a network such as 10.96.0.0/12")
+    return [name]
+
+
+def service_key(text: str) -> tuple[str, str]:
+    """Raises ValueError."""
+    namespace, separator, name = text.partition("/")
+    if not (separator and names.is_kubernetes_label(namespace) and names.is_kubernetes_label(name)):
+        raise ValueError("expected NAMESPACE/NAME, such as kube-system/kube-dns")
+    return namespace, name
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,355 @@
+"""Who has this name, who has this address: the cluster as a tree of names, kept up by events.
+
+One writer applies events; readers look names up. The nodes of zones, namespaces and services are made when an event
+comes; those below a service and those of addresses are many and seldom asked for, so they are grown from the objects
+when first asked for, and dropped when an object behind them changes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from clusterdns import names
+from clusterdns.addresses import Holders
+from clusterdns.events import Gone, Listed, Put
+from clusterdns.nodes import (
+    AddressName,
+    Apex,
+    EmptyNonTerminal,
+    EndpointName,
+    Nameserver,
+    Node,
+    Nothing,
+    PodName,
+    PodNamespace,
+    PortName,
+    SchemaVersion,
+    ServiceName,
+)
+from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from clusterdns.events import Event
+    from clusterdns.names import Address, Name
+    from clusterdns.nodes import Zone
+    from clusterdns.objects import Key, Object
+
+_SERIALS = 1 << 32
+
+T = TypeVar("T", bound="Object")
+
+
+class _Table(Generic[T]):
+    """The objects of one kind; tells its owner of each that is new, changed or gone, as (old, new)."""
+
+    def __init__(self, replace: Callable[[T | None, T | None], None]) -> None:
+        self.objects: dict[Key, T] = {}
+        self._replace = replace
+
+    def put(self, new: T) -> bool:
+        """Take in an object; False if it is known as it is."""
+        old = self.objects.get(new.key)
+        if old == new:
+            return False
+        self.objects[new.key] = new
+        self._replace(old, new)
+        return True
+
+    def remove(self, key: Key) -> bool:
+        old = self.objects.pop(key, None)
+        if old is None:
+            return False
+        self._replace(old, None)
+        return True
+
+    def swap(self, objects: Iterable[T]) -> bool:
+        """Have these objects and no others; those that are known as they are keep their nodes."""
+        fresh = {each.key: each for each in objects}
+        gone = [self.remove(key) for key in self.objects.keys() - fresh.keys()]
+        new = [self.put(each) for each in fresh.values()]
+        return any(gone) or any(new)
+
+
+class Index:
+    """The tree of names.
+
+    zones: forward zones, the primary one first: PTR records point into it.
+    awaited: the kinds that must have been listed before a missing name is known to be missing.
+    dns_service: namespace and name of the Service that fronts this server, for NS records.
+    own_addresses: where this server listens, for the NS records of a cluster without such a Service.
+    clock: seconds since the epoch, for serials that grow over restarts.
+    """
+
+    def __init__(
+        self,
+        zones: Sequence[Zone],
+        reverse_zones: Sequence[Zone] = (),
+        *,
+        awaited: Iterable[type[Object]] = (Namespace, Service, EndpointSlice),
+        dns_service: Key = ("kube-system", "kube-dns"),
+        own_addresses: Sequence[Address] = (),
+        clock: Callable[[], float] = lambda: 0,
+    ) -> None:
+        self.nodes: dict[Name, Node] = {}
+        self.zones = tuple(zones)
+        self.own_addresses = tuple(own_addresses)
+        self._dns_service = dns_service
+        self._reverse_zones = tuple(reverse_zones)
+        self._awaited = set(awaited)
+        self._clock = clock
+        self._serial = 0
+
+        self._namespaces = _Table[Namespace](self._replace_namespace)
+        self._services = _Table[Service](self._replace_service)
+        self._slices = _Table[EndpointSlice](self._replace_slice)
+        self._pods = _Table[Pod](self._replace_pod)
+        self._tables: dict[type[Object], _Table[Any]] = {
+            Namespace: self._namespaces,
+            Service: self._services,
+            EndpointSlice: self._slices,
+            Pod: self._pods,
+        }
+        self._services_in: Counter[str] = Counter()
+        self._slices_of: dict[Key, tuple[EndpointSlice, ...]] = {}
+        self._cluster_ips = Holders()
+        self._endpoints = Holders()
+        self._pods_at: dict[tuple[str, Address], frozenset[Key]] = {}
+        self._grown: dict[Name, tuple[Name, ...]] = {}
+        """By service: the names below it, once they are grown."""
+        self._mentioned_at: dict[Name, list[Name]] = {}
+        """By service: the reverse names that speak of it, of those that have been asked for."""
+        self._reversed: dict[Address, Name] = {}
+
+        self._plant()
+        self._advance_serial()
+
+    # Reading
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether a name that is not here is known not to exist."""
+        return not self._awaited
+
+    def find(self, name: Name) -> Node | None:
+        """The node of a name: a Nothing if the name does not exist in its zone, None if it is in none of our zones."""
+        node = self.nodes.get(name)
+        if node is not None:
+            return node
+        for ancestor in names.ancestors(name):
+            encloser = self.nodes.get(ancestor)
+            if encloser is not None:
+                return self._below(encloser, name)
+        return None
+
+    def dns_service(self) -> ServiceName | None:
+        """The Service that fronts this server, if there is one."""
+        return next(self._primary_nodes((self._dns_service,)), None)
+
+    # Names that are not kept
+
+    def _below(self, encloser: Node, name: Name) -> Node:
+        """The node of a name that has none yet, below its closest encloser so far."""
+        found: Node | None = None
+        match encloser:
+            case ServiceName() if encloser.name not in self._grown:
+                self._grow(encloser)
+                return self.find(name) or _nothing(encloser)
+            case PodNamespace():
+                found = self._pod(encloser, name)
+            case Apex() if encloser.zone.is_reverse:
+                found = self._address(encloser, name)
+            case _:
+                if encloser.nothing is None:
+                    encloser.nothing = _nothing(encloser)
+                return encloser.nothing
+        return found or _nothing(encloser)
+
+    def _grow(self, service: ServiceName) -> None:
+        """Make the nodes below a service: its named ports and its ready endpoints."""
+        grown: dict[Name, Node] = {}
+        for port, protocol in dict.fromkeys(service.named_ports()):
+            self._grow_port(grown, service, port, protocol)
+        addresses: dict[Name, dict[Address, None]] = {}
+        for endpoint in service.ready_endpoints():
+            if endpoint.name is not None:
+                addresses.setdefault(endpoint.name, {})[endpoint.address] = None
+        for name, held in addresses.items():
+            grown[name] = EndpointName(name=name, zone=service.zone, addresses=tuple(held))
+        self.nodes.update(grown)
+        self._grown[service.name] = tuple(grown)
+
+    @staticmethod
+    def _grow_port(grown: dict[Name, Node], service: ServiceName, port: str, protocol: str) -> None:
+        name = names.possibly_below(f"_{port}", f"_{protocol}", parent=service.name)
+        if name is not None:
+            parent = next(names.ancestors(name))
+            grown[parent] = EmptyNonTerminal(name=parent, zone=service.zone, lacks="port")
+            grown[name] = PortName(name=name, zone=service.zone, service=service, port=port, protocol=protocol)
+
+    def _pod(self, parent: PodNamespace, name: Name) -> Node | None:
+        label, *more = names.labels(name[: -len(parent.name)] + names.ROOT)
+        address = None if more else names.undashed(label.decode("ascii", "replace"))
+        if address is None or ("", parent.namespace) not in self._namespaces.objects:
+            return None
+        if parent.zone.pods == "verified" and (parent.namespace, address) not in self._pods_at:
+            return None
+        return PodName(name=name, zone=parent.zone, address=address)
+
+    def _address(self, apex: Node, name: Name) -> Node | None:
+        match names.reversed_digits(name):
+            case (length, digits) if len(digits) < 2 * length:
+                if self._cluster_ips.any_below(length, digits) or self._endpoints.any_below(length, digits):
+                    return EmptyNonTerminal(name=name, zone=apex.zone)
+            case (_, digits):
+                return self._holder(apex, name, bytes.fromhex(digits))
+        return None
+
+    def _holder(self, apex: Node, name: Name, address: Address) -> Node | None:
+        """Keep the node of an address for as long as nothing changes about its holders."""
+        owner = next(self._primary_nodes(self._cluster_ips.get(address)), None)
+        slices = [self._slices.objects[key] for key in self._endpoints.get(address)] if owner is None else []
+        endpoint_of = tuple(self._primary_nodes(dict.fromkeys(each.service_key for each in slices)))
+        if owner is None and not endpoint_of:
+            return None
+        node = AddressName(name=name, zone=apex.zone, address=address, cluster_ip_of=owner, endpoint_of=endpoint_of)
+        self.nodes[name] = node
+        self._reversed[address] = name
+        for service in (owner,) if owner else endpoint_of:
+            self._mentioned_at.setdefault(service.name, []).append(name)
+        return node
+
+    def _primary_nodes(self, keys: Iterable[Key]) -> Iterator[ServiceName]:
+        for namespace, name in keys:
+            node = self.nodes.get(names.service(name, namespace, self.zones[0].name) or b"")
+            if isinstance(node, ServiceName) and not node.service.is_external_name:
+                yield node
+
+    # Writing
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Apply a batch; its changes become visible together, because nothing reads meanwhile."""
+        changed = False
+        for event in events:
+            match event:
+                case Listed(kind, objects):
+                    changed |= self._tables[kind].swap(objects) or kind in self._awaited
+                    self._awaited.discard(kind)
+                case Put(new):
+                    changed |= self._tables[type(new)].put(new)
+                case Gone(kind, key):
+                    changed |= self._tables[kind].remove(key)
+        if changed:
+            self._advance_serial()
+
+    def _advance_serial(self) -> None:
+        """One more for each change, and never behind the clock, so that it grows over restarts as well (RFC 1982)."""
+        self._serial = max(self._serial + 1, int(self._clock()))
+        for zone in (*self.zones, *self._reverse_zones):
+            zone.serial = self._serial % _SERIALS
+
+    def _plant(self) -> None:
+        """Make the names that every zone has."""
+        for zone in self._reverse_zones:
+            self.nodes[zone.name] = Apex(name=zone.name, zone=zone)
+        for zone in self.zones:
+            self.nodes[zone.name] = Apex(name=zone.name, zone=zone)
+            for label, lacks in (("svc", "namespace"), ("pod", "namespace"), ("dns", "")):
+                name = names.below(label, parent=zone.name)
+                self.nodes[name] = EmptyNonTerminal(name=name, zone=zone, lacks=lacks)
+            name = names.below("ns", "dns", parent=zone.name)
+            self.nodes[name] = Nameserver(name=name, zone=zone)
+            name = names.below("dns-version", parent=zone.name)
+            self.nodes[name] = SchemaVersion(name=name, zone=zone)
+
+    def _replace_namespace(self, old: Namespace | None, new: Namespace | None) -> None:
+        if old is None or new is None:
+            self._renew_namespace(_either(old, new).metadata.name)
+
+    def _renew_namespace(self, namespace: str) -> None:
+        """A namespace's names exist while it does; `<namespace>.svc` also while a service is below it (RFC 8020)."""
+        exists = ("", namespace) in self._namespaces.objects
+        for zone in self.zones:
+            name = names.possibly_below(namespace, "svc", parent=zone.name)
+            if name is None:
+                continue
+            if not (exists or self._services_in[namespace]):
+                self.nodes.pop(name, None)
+            elif name not in self.nodes:
+                self.nodes[name] = EmptyNonTerminal(name=name, zone=zone, lacks="Service")
+            name = names.below(namespace, "pod", parent=zone.name)
+            if not exists or zone.pods == "disabled":
+                self.nodes.pop(name, None)
+            elif name not in self.nodes:
+                self.nodes[name] = PodNamespace(name=name, zone=zone, namespace=namespace)
+
+    def _replace_service(self, old: Service | None, new: Service | None) -> None:
+        namespace, _ = key = _either(old, new).key
+        self._move(self._cluster_ips, key, old.cluster_ips if old else (), new.cluster_ips if new else ())
+        if old is None or new is None:
+            self._services_in[namespace] += 1 if new else -1
+            self._renew_namespace(namespace)
+        self._renew_service(key)
+
+    def _replace_slice(self, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
+        key = _either(old, new).key
+        self._move(self._endpoints, key, _ready_addresses(old) if old else (), _ready_addresses(new) if new else ())
+        for service in dict.fromkeys(each.service_key for each in (old, new) if each):
+            slices = tuple(each for each in self._slices_of.pop(service, ()) if each is not old)
+            if new and new.service_key == service:
+                slices = (*slices, new)
+            if slices:
+                self._slices_of[service] = slices
+            self._renew_service(service)
+
+    def _renew_service(self, key: Key) -> None:
+        """Replace a service's nodes; what was grown from them goes."""
+        namespace, service_name = key
+        service = self._services.objects.get(key)
+        for zone in self.zones:
+            name = names.service(service_name, namespace, zone.name)
+            if name is None:
+                continue
+            for made in (*self._grown.pop(name, ()), *self._mentioned_at.pop(name, ())):
+                self.nodes.pop(made, None)
+            if service is None:
+                self.nodes.pop(name, None)
+            else:
+                slices = self._slices_of.get(key, ())
+                self.nodes[name] = ServiceName(name=name, zone=zone, service=service, slices=slices)
+
+    def _replace_pod(self, old: Pod | None, new: Pod | None) -> None:
+        for pod in filter(None, (old, new)):
+            for address in filter(None, map(names.address, pod.addresses if pod.is_running else ())):
+                at = pod.metadata.namespace, address
+                holders = self._pods_at.pop(at, frozenset()) ^ {pod.key}
+                if holders:
+                    self._pods_at[at] = holders
+
+    def _move(self, holders: Holders, key: Key, old: Iterable[str], new: Iterable[str]) -> None:
+        """The object holds the new addresses in place of the old ones; what was said of those that changed goes."""
+        was, now = dict.fromkeys(old), dict.fromkeys(new)
+        for text in [*was, *now]:
+            if text in was and text in now:
+                continue
+            address = names.address(text)
+            if address is None:
+                continue
+            (holders.add if text in now else holders.remove)(address, key)
+            self.nodes.pop(self._reversed.pop(address, b""), None)
+
+
+def _either(old: T | None, new: T | None) -> T:
+    either = new or old
+    assert either is not None  # noqa: S101 - an object that never was is not replaced
+    return either
+
+
+def _ready_addresses(slice_: EndpointSlice) -> Iterator[str]:
+    return (address for each in slice_.endpoints or () if each.is_ready for address in each.addresses)
+
+
+def _nothing(encloser: Node) -> Nothing:
+    return Nothing(name=encloser.name, zone=encloser.zone, encloser=encloser)

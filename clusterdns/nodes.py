@@ -1,0 +1,163 @@
+"""What a name can be: the kinds of nodes in the tree of names, and the zones that they stand in.
+
+A node says who has a name; which records follow from that is answer.py's business. Nodes are never edited: a change in
+the cluster replaces them, and with a node go the replies that were encoded for it. So whoever reads sees the old answer
+or the new one, and a remembered reply can not outlive what it was made of.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from msgspec import Struct
+
+from clusterdns import names
+from clusterdns.names import Address, Name
+from clusterdns.objects import EndpointPort, EndpointSlice, Service
+from clusterdns.records import Soa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clusterdns.objects import Endpoint
+
+Pods = Literal["disabled", "insecure", "verified"]
+
+
+class Zone(Struct, eq=False, kw_only=True):
+    """A zone that we answer for, and how its names and records are made. Times are seconds."""
+
+    name: Name
+    mname: Name
+    rname: Name
+    is_reverse: bool = False
+    ttl: int = 30
+    negative_ttl: int = 5
+    pods: Pods = "disabled"
+    endpoint_pod_names: bool = False
+    serial: int = 0
+    """The one thing that changes: it grows with each change of the index."""
+
+    def soa(self) -> Soa:
+        return Soa(self.mname, self.rname, self.serial, self.negative_ttl)
+
+
+class Reply(Protocol):
+    """A reply that was encoded once, and is written for each query of the same form."""
+
+    def to(self, packet: bytes, name_end: int) -> bytes:
+        """The reply to this query, whose question's name ends with the byte at `name_end`."""
+
+
+class Node(Struct, eq=False, kw_only=True):
+    """A name of a zone.
+
+    `replies` remembers encoded replies by the form of the query: everything in its packet but the ID and the name. The
+    node only carries them, so that they go when it goes.
+    """
+
+    name: Name
+    zone: Zone
+    replies: dict[bytes, Reply] = {}
+    nothing: Nothing | None = None
+    """What is said of names below that do not exist; made when first asked for."""
+
+
+class Apex(Node, eq=False, kw_only=True):
+    """The zone's own name."""
+
+
+class EmptyNonTerminal(Node, eq=False, kw_only=True):
+    """A name that has no records, but names below it (RFC 8499 section 7; RFC 8020)."""
+
+    lacks: str = ""
+    """What a name that is missing below it would have been, in words."""
+
+
+class PodNamespace(EmptyNonTerminal, eq=False, kw_only=True):
+    """`<namespace>.pod.<zone>`, whose names are addresses: they are read, not kept."""
+
+    namespace: str
+
+
+class SchemaVersion(Node, eq=False, kw_only=True):
+    """`dns-version.<zone>`: which version of the specification the names follow."""
+
+
+class Nameserver(Node, eq=False, kw_only=True):
+    """`ns.dns.<zone>`: ourselves."""
+
+
+class ReadyEndpoint(Struct, frozen=True):
+    """An address that a service sends its traffic to."""
+
+    name: Name | None
+    """Its name below the service; None if there can be none."""
+    address: Address
+    ports: tuple[EndpointPort, ...]
+
+
+class ServiceName(Node, eq=False, kw_only=True):
+    """`<service>.<namespace>.svc.<zone>`"""
+
+    service: Service
+    slices: tuple[EndpointSlice, ...] = ()
+
+    def ready_endpoints(self) -> Iterator[ReadyEndpoint]:
+        """The ready ones, in the order of the slices; an address may come again in another slice with other ports."""
+        for each in () if self.service.is_external_name else self.slices:
+            for endpoint in each.endpoints or ():
+                for text in endpoint.addresses if endpoint.is_ready else ():
+                    address = names.address(text)
+                    if address is not None:
+                        name = names.possibly_below(self._hostname(endpoint, text), parent=self.name)
+                        yield ReadyEndpoint(name, address, each.ports or ())
+
+    def named_ports(self) -> Iterator[tuple[str, str]]:
+        """Name and protocol of each port that has a name; a headless service has those of its ready endpoints."""
+        if self.service.is_headless:
+            for endpoint in self.ready_endpoints():
+                yield from ((port.name, port.protocol or "TCP") for port in endpoint.ports if port.name)
+        elif not self.service.is_external_name:
+            yield from ((port.name, port.protocol) for port in self.service.ports if port.name)
+
+    def _hostname(self, endpoint: Endpoint, address: str) -> str:
+        if endpoint.hostname:
+            return endpoint.hostname
+        if self.zone.endpoint_pod_names and endpoint.target_ref and names.is_kubernetes_label(endpoint.target_ref.name):
+            return endpoint.target_ref.name
+        return names.dashed(address)
+
+
+class PortName(Node, eq=False, kw_only=True):
+    """`_<port>._<protocol>.<service>…`"""
+
+    service: ServiceName
+    port: str
+    protocol: str
+
+
+class EndpointName(Node, eq=False, kw_only=True):
+    """`<hostname>.<service>…`, with the addresses of the ready endpoints of that name."""
+
+    addresses: tuple[Address, ...]
+
+
+class PodName(Node, eq=False, kw_only=True):
+    """`<dashed address>.<namespace>.pod.<zone>`"""
+
+    address: Address
+
+
+class AddressName(Node, eq=False, kw_only=True):
+    """`<reversed address>.in-addr.arpa` or `.ip6.arpa`: the service with that ClusterIP, or those with that endpoint."""
+
+    address: Address
+    cluster_ip_of: ServiceName | None = None
+    endpoint_of: tuple[ServiceName, ...] = ()
+
+
+class Nothing(Node, eq=False, kw_only=True):
+    """A name that does not exist. `name` is that of the closest encloser (RFC 4592 section 3.3.1)."""
+
+    encloser: Node

@@ -1,0 +1,291 @@
+"""UDP and TCP sockets: knows packets, not DNS.
+
+All that it is told is a `Respond`: from the bytes of a packet to those of the reply, or None for silence. A datagram is
+answered where it is read, without a task or a future; a stream's messages are answered in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+log = logging.getLogger("clusterdns.server")
+
+Respond: TypeAlias = "Callable[[bytes], bytes | None]"
+
+DRAIN = 64
+"""Datagrams answered a wake-up, before the loop gets its turn."""
+
+LONGEST_DATAGRAM = 4096
+"""A query that is longer is cut off, and so malformed."""
+
+GOODBYE_SECONDS = 0.5
+
+RECEIVE_BUFFER = 4 << 20
+"""Bytes of queries that the kernel may keep for us, if it lets us."""
+
+
+class CannotListen(Exception):
+    """An address can not be listened on; the message says which and why."""
+
+
+class Limits(Struct, frozen=True):
+    """What clients over TCP may take of us (RFC 7766 section 6)."""
+
+    connections: int = 1000
+    idle_seconds: float = 10.0
+    unread_bytes: int = 256 << 10
+    """Replies that a client has not read yet, before we read no more of its queries."""
+
+
+class Server:
+    """The sockets of one list of addresses."""
+
+    def __init__(self, over_udp: Respond, over_tcp: Respond, limits: Limits) -> None:
+        self._over_udp = over_udp
+        self._over_tcp = over_tcp
+        self._limits = limits
+        self._connections: dict[_Connection, None] = {}
+        self._datagrams: list[_Datagrams] = []
+        self._listeners: list[asyncio.Server] = []
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def start(self, addresses: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Listen on these addresses, over UDP and TCP, or on none of them; port 0 takes a free one.
+
+        Returns the addresses as they are bound. Raises CannotListen.
+        """
+        loop = asyncio.get_running_loop()
+        bound: list[tuple[socket.socket, socket.socket]] = []
+        try:
+            for host, port in addresses:
+                bound.append(_bind(host, port))
+        except CannotListen:
+            for each in bound:
+                for one in each:
+                    one.close()
+            raise
+        for udp, tcp in bound:
+            self._datagrams.append(_Datagrams(loop, udp, self._over_udp))
+            self._listeners.append(await loop.create_server(self._accept, sock=tcp, backlog=1024))
+        self._sweeper = loop.call_later(1, self._sweep)
+        return [udp.getsockname()[:2] for udp, _ in bound]
+
+    async def stop(self) -> None:
+        """Close every socket. What was asked has been answered; a client that is slow to read it gets a moment."""
+        if self._sweeper:
+            self._sweeper.cancel()
+        for datagrams in self._datagrams:
+            datagrams.close()
+        for listener in self._listeners:
+            listener.close()
+        for grace in (GOODBYE_SECONDS, 0):
+            for connection in list(self._connections):
+                connection.close()
+            if self._connections:
+                await asyncio.sleep(grace)
+
+    def _accept(self) -> asyncio.Protocol:
+        if len(self._connections) >= self._limits.connections:
+            # The one that has been idle the longest gives way, as RFC 7766 section 6.2.3 lets a server do.
+            min(self._connections, key=lambda each: each.last_query).close()
+        return _Connection(self._over_tcp, self._limits, self._connections)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - self._limits.idle_seconds
+        for connection in [each for each in self._connections if each.last_query < oldest]:
+            connection.close()
+        self._sweeper = loop.call_later(1, self._sweep)
+
+
+def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket on one address and port. Raises CannotListen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made: list[socket.socket] = []
+    try:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            each = socket.socket(family, kind)
+            made.append(each)
+            each.setblocking(False)
+            if kind == socket.SOCK_STREAM:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            else:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            if family == socket.AF_INET6:
+                each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            each.bind((host, port))
+            port = each.getsockname()[1]
+            if kind == socket.SOCK_STREAM:
+                each.listen(1024)
+    except OSError as error:
+        for each in made:
+            each.close()
+        raise CannotListen(f"cannot listen on {address_text(host, port)}: {_why(error, port)}") from error
+    udp, tcp = made
+    return udp, tcp
+
+
+def _why(error: OSError, port: int) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "the port is in use"
+        case errno.EACCES:
+            return f"no permission for port {port} (a port below 1024 takes root, or the capability NET_BIND_SERVICE)"
+        case errno.EADDRNOTAVAIL:
+            return "this machine has no such address"
+        case number:
+            return os.strerror(number) if number else str(error)
+
+
+def address_text(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _Datagrams:
+    """One UDP socket: read until it is empty, each datagram answered in place."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, udp: socket.socket, respond: Respond) -> None:
+        self._loop = loop
+        self._socket = udp
+        self._respond = respond
+        wildcard = udp.getsockname()[0] in ("0.0.0.0", "::")
+        if wildcard:
+            _ask_for_destinations(udp)
+        loop.add_reader(udp, self._drain_any if wildcard else self._drain)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _drain(self) -> None:
+        receive, send, respond = self._socket.recvfrom, self._socket.sendto, self._respond
+        for _ in range(DRAIN):
+            try:
+                packet, client = receive(LONGEST_DATAGRAM)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # what an earlier reply met on its way, such as an unreachable port
+            reply = respond(packet)
+            if reply is not None:
+                try:
+                    send(reply, client)
+                except OSError:
+                    continue  # UDP may lose a reply; the client asks again
+
+    def _drain_any(self) -> None:
+        """As _drain, on a socket that is bound to every address: the reply comes from the one that was asked."""
+        receive, send, respond = self._socket.recvmsg, self._socket.sendmsg, self._respond
+        for _ in range(DRAIN):
+            try:
+                packet, destination, _flags, client = receive(LONGEST_DATAGRAM, _DESTINATION_SPACE)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
+            reply = respond(packet)
+            if reply is not None:
+                try:
+                    send((reply,), _as_source(destination), 0, client)
+                except OSError:
+                    continue
+
+
+# A wildcard socket learns with each datagram which of our addresses it was sent to (ip(7), RFC 3542 section 4).
+
+_IP_PKTINFO = 8
+_DESTINATION_SPACE = socket.CMSG_SPACE(20)
+_Ancillary: TypeAlias = "list[tuple[int, int, bytes]]"
+
+
+def _ask_for_destinations(udp: socket.socket) -> None:
+    if udp.family == socket.AF_INET6:
+        udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+
+def _as_source(destination: _Ancillary) -> _Ancillary:
+    """Turn where a datagram came to into where the reply comes from; the interface is the routing table's choice."""
+    source: _Ancillary = []
+    for level, kind, data in destination:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            source.append((level, kind, bytes(4) + data[4:8] + bytes(4)))
+        elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            is_link_local = data[0] == 0xFE and data[1] & 0xC0 == 0x80
+            source.append((level, kind, data if is_link_local else data[:16] + bytes(4)))
+    return source
+
+
+class _Connection(asyncio.Protocol):
+    """One TCP client: messages behind their lengths, cut into segments as the network pleases (RFC 7766 section 8)."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, respond: Respond, limits: Limits, connections: dict[_Connection, None]) -> None:
+        self._respond = respond
+        self._limits = limits
+        self._connections = connections
+        self._received = bytearray()
+        self._is_writable = True
+        self.last_query = asyncio.get_running_loop().time()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream server makes
+        self._transport = transport
+        transport.set_write_buffer_limits(self._limits.unread_bytes)
+        self._connections[self] = None
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._connections.pop(self, None)
+
+    def close(self) -> None:
+        """Close once the client has read what is answered; asked a second time, or of a client that is behind, at once."""
+        if self._is_writable and not self._transport.is_closing():
+            self._transport.close()
+        else:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        self._answer()
+
+    def eof_received(self) -> bool:
+        return False  # whoever has asked all its questions gets the last answers, then the end
+
+    def pause_writing(self) -> None:
+        self._is_writable = False
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._is_writable = True
+        self._answer()
+        if self._is_writable:
+            self._transport.resume_reading()
+
+    def _answer(self) -> None:
+        """Answer each whole message, for as long as the client reads what it is told."""
+        received, at = self._received, 0
+        while self._is_writable and len(received) >= at + 2:
+            end = at + 2 + (received[at] << 8 | received[at + 1])
+            if len(received) < end:
+                break
+            reply = self._respond(bytes(received[at + 2 : end]))
+            at = end
+            self.last_query = asyncio.get_running_loop().time()
+            if reply is None:
+                self._transport.close()
+                break
+            self._transport.write(struct.pack("!H", len(reply)) + reply)
+        del received[:at]

@@ -1,0 +1,212 @@
+"""A folder of manifests in the place of a cluster: YAML and JSON files, read at the start and again as they change.
+
+    paths  ->  stamps            ->  objects and faults  ->  one whole  ->  events
+               manifest_folders      manifest_files          whole          Listed, Put, Gone
+
+At the start every fault counts, and all are told at once. Later a server that answers is worth more than a file that
+is right: what is broken, or contradicts another file, is logged once, and the last good content of the file stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import aclosing
+from typing import TYPE_CHECKING, TypeAlias
+
+from watchfiles import awatch
+
+from clusterdns.events import Gone, Listed, Put
+from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+from clusterdns.sources import cluster_ips
+from clusterdns.sources.manifest_files import Fault, Place, read
+from clusterdns.sources.manifest_folders import Stamp, Survey, stamp, survey
+from clusterdns.sources.whole import compiled, reconciled
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+    from pathlib import Path
+
+    from clusterdns.events import Event
+    from clusterdns.sources.manifest_files import Found
+    from clusterdns.sources.whole import Objects
+
+log = logging.getLogger("clusterdns.manifests")
+
+SECOND_LOOK = 0.05
+"""A change is believed when it looks the same a moment later: nobody is in the midst of it. Seconds."""
+LOOKS = 20
+"""A file that never rests for so many looks must not hold up the others."""
+EMPTIED_NS = 300_000_000
+"""A file that was emptied so recently is about to be written."""
+_Troubles: TypeAlias = dict["Path", tuple[str, ...]]
+
+
+class ManifestError(Exception):
+    """The manifests make no valid whole; `faults` says why, `path:line: reason` each."""
+
+    def __init__(self, faults: Iterable[object]) -> None:
+        self.faults = tuple(str(fault) for fault in faults)
+        super().__init__("\n".join(self.faults))
+
+
+class Manifests:
+    """The source that reads `paths`, files and folders. Raises ValueError for service CIDRs that are none."""
+
+    def __init__(self, paths: Sequence[Path], service_cidrs: Sequence[str]) -> None:
+        cluster_ips.ranges(service_cidrs)
+        self._paths = tuple(paths)
+        self._service_cidrs = tuple(service_cidrs)
+        self._seen = Survey()
+        # Each file's last good content; together they are sound. And those that are good, but only by themselves.
+        self._contents: dict[Path, list[Found]] = {}
+        self._waiting: dict[Path, list[Found]] = {}
+        # What was handed over, and which faults were logged and hold still.
+        self._objects: Objects = {}
+        self._troubles: _Troubles = {}
+
+    def load(self) -> list[Event]:
+        """All that there is, a Listed for each kind. Raises ManifestError with all faults of all files."""
+        seen = survey(self._paths)
+        faults = [Fault(Place(path), reason) for path, reason in seen.faults.items()]
+        contents: dict[Path, list[Found]] = {}
+        for path in seen.stamps:
+            contents[path], wrong = _read(path)
+            faults += wrong
+        objects, conflicts = compiled(contents, self._service_cidrs)
+        if faults or conflicts:
+            raise ManifestError([*faults, *(conflict.fault for conflict in conflicts)])
+        self._seen, self._contents, self._objects = seen, contents, objects
+        log.info("%d manifest files read: %d objects", len(contents), len(objects))
+        return [
+            Listed(kind, tuple([each for (of, _), each in objects.items() if of is kind]))
+            for kind in (Namespace, Service, EndpointSlice, Pod)
+        ]
+
+    async def changes(self) -> AsyncGenerator[list[Event], None]:
+        """The difference to what was handed over last, each time that there is one, without end."""
+        while True:
+            folders = self._seen.folders
+            async with aclosing(_wake_ups(folders)) as wake_ups:
+                async for _ in wake_ups:
+                    if events := await self._changed():
+                        yield events
+                    if self._seen.folders != folders:
+                        break
+
+    async def _changed(self) -> list[Event]:
+        seen = await asyncio.to_thread(self._look)
+        if seen == self._seen:
+            return []
+        for _ in range(LOOKS):
+            await asyncio.sleep(SECOND_LOOK)
+            before, seen = seen, await asyncio.to_thread(self._look)
+            if seen == before and not self._was_emptied(seen):
+                break
+        restless = {path for path, stamp in seen.stamps.items() if before.stamps.get(path) != stamp}
+        return await asyncio.to_thread(self._apply, seen, restless)
+
+    def _look(self) -> Survey:
+        seen = survey(self._paths)
+        if seen.unreadable:
+            # They may be as full as before: only what is seen to be gone is gone.
+            hidden = {
+                path: old for path, old in self._seen.stamps.items() if not seen.unreadable.isdisjoint(path.parents)
+            }
+            seen.stamps = hidden | seen.stamps
+        return seen
+
+    def _was_emptied(self, seen: Survey) -> bool:
+        now = time.time_ns()
+        return any(
+            stamp.size == 0 and self._contents.get(path) and abs(now - stamp.modified_ns) < EMPTIED_NS
+            for path, stamp in seen.stamps.items()
+        )
+
+    def _apply(self, seen: Survey, restless: Collection[Path]) -> list[Event]:
+        """Reads what has changed and takes over what fits; the restless files are left for the next time."""
+        known = self._seen.stamps
+        offered: dict[Path, list[Found]] = {path: [] for path in known.keys() - seen.stamps.keys()}
+        troubles: _Troubles = {path: (str(Fault(Place(path), reason)),) for path, reason in seen.faults.items()}
+        for path, now in list(seen.stamps.items()):
+            if known.get(path) == now:
+                if path in self._troubles and path not in self._waiting:
+                    troubles[path] = self._troubles[path]
+                continue
+            found, faults = _read(path)
+            if path in restless or stamp(path) != now:
+                seen.stamps[path] = known.get(path, Stamp(path))
+            elif faults:
+                troubles[path] = tuple(map(str, faults))
+            else:
+                offered[path] = found
+        self._seen = seen
+        changed = offered.keys() | troubles.keys()
+        offered |= {path: found for path, found in self._waiting.items() if path not in changed}
+        events = self._take_over(offered, troubles)
+        self._tell(troubles)
+        return events
+
+    def _take_over(self, offered: dict[Path, list[Found]], troubles: _Troubles) -> list[Event]:
+        """Makes the offered contents part of the whole as far as they fit, and notes the trouble with the others."""
+        if not offered:
+            return []
+        objects, refused = reconciled(self._contents, offered, self._service_cidrs)
+        troubles.update({path: tuple(str(each.fault) for each in conflicts) for path, conflicts in refused.items()})
+        accepted = sorted(offered.keys() - refused.keys())
+        self._waiting = {path: offered[path] for path in refused}
+        self._contents |= {path: offered[path] for path in accepted}
+        events = _difference(self._objects, objects)
+        self._objects = objects
+        if accepted:
+            puts = sum(isinstance(event, Put) for event in events)
+            log.info("%s: %d objects put, %d gone", ", ".join(map(str, accepted)), puts, len(events) - puts)
+        return events
+
+    def _tell(self, troubles: _Troubles) -> None:
+        """Logs what is new in the faults, and what has healed since."""
+        for path, faults in troubles.items():
+            if self._troubles.get(path) != faults:
+                for fault in faults:
+                    log.error("%s; what was read before stays", fault)
+        for path in (self._troubles.keys() - troubles.keys()) & self._seen.stamps.keys():
+            log.info("%s is read again", path)
+        self._troubles = troubles
+
+
+def _read(path: Path) -> tuple[list[Found], list[Fault]]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return [], [Fault(Place(path), f"cannot be read: {error.strerror}")]
+    return read(path, content)
+
+
+def _difference(before: Objects, after: Objects) -> list[Event]:
+    puts = [Put(each) for identity, each in after.items() if before.get(identity) != each]
+    return [*puts, *[Gone(*identity) for identity in before if identity not in after]]
+
+
+async def _wake_ups(folders: Collection[tuple[Path, int, int]]) -> AsyncGenerator[None, None]:
+    """Yields at once, whenever something happens in a folder, and once a second in case that nobody tells us."""
+    yield
+    try:
+        watching = awatch(
+            *[path for path, _, _ in folders],
+            watch_filter=None,
+            debounce=200,
+            step=50,
+            rust_timeout=1000,
+            yield_on_timeout=True,
+            recursive=False,
+        )
+        async with aclosing(watching) as changes:
+            async for _ in changes:
+                yield
+    except (OSError, RuntimeError) as error:
+        # A folder that went away a moment ago, or no more inotify watches to be had (watchfiles' internal error).
+        log.warning("nobody tells of changes, so we look once a second: %s", error)
+    while True:
+        await asyncio.sleep(1)
+        yield

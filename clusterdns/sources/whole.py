@@ -1,0 +1,102 @@
+"""Puts the contents of all manifests together: one valid whole, or the conflicts that prevent it.
+
+What depends on more than one file is decided here: objects that stand twice, addresses that are claimed twice, and
+all that follows from the objects together: cluster IPs, EndpointSlices, Namespaces. Values in, values out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
+
+from clusterdns.objects import Endpoints, EndpointSlice, Key, Metadata, Namespace, Object, Pod, Service
+from clusterdns.sources import cluster_ips
+from clusterdns.sources.endpoint_slices import endpoint_slices
+from clusterdns.sources.manifest_files import Fault, Found, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clusterdns.sources.admission import Admissible
+    from clusterdns.sources.manifest_files import Place
+
+Contents: TypeAlias = Mapping[Path, Iterable[Found]]
+Objects: TypeAlias = dict[tuple[type[Object], Key], Object]
+
+
+class Conflict(Struct, frozen=True):
+    """A fault that lies between manifests, and the files that have a part in it."""
+
+    fault: Fault
+    paths: frozenset[Path]
+
+
+def compiled(contents: Contents, service_cidrs: Sequence[str]) -> tuple[Objects, list[Conflict]]:
+    """All objects by kind and key, made ones included. They are of use only if there is no conflict."""
+    places: dict[tuple[type[Admissible], Key], Place] = {}
+    given: list[Admissible] = []
+    conflicts: list[Conflict] = []
+    for each in (each for path in sorted(contents) for each in contents[path]):
+        first = places.setdefault((type(each.object), each.object.key), each.place)
+        if first is each.place:
+            given.append(each.object)
+        else:
+            conflicts.append(_conflict([each.place, first], f"{describe(each.object)} stands here again"))
+    services = [each for each in given if isinstance(each, Service)]
+    try:
+        services = cluster_ips.allocate(services, service_cidrs)
+    except cluster_ips.NotAllocated as error:
+        for fault in error.faults:
+            involved = [places[Service, key] for key in reversed(fault.services)]
+            conflicts.append(_conflict(involved, fault.reason))
+    pods = [each for each in given if isinstance(each, Pod)]
+    slices = endpoint_slices(
+        services,
+        [each for each in given if isinstance(each, EndpointSlice)],
+        [each for each in given if isinstance(each, Endpoints)],
+        pods,
+    )
+    # Whoever writes no Namespace at all leaves them to us; whoever writes one means that there are no others.
+    namespaces = [each for each in given if isinstance(each, Namespace)] or [
+        Namespace(Metadata(name=name)) for name in sorted({each.metadata.namespace for each in given})
+    ]
+    objects: list[Object] = [*namespaces, *services, *slices, *pods]
+    return {(type(each), each.key): each for each in objects}, conflicts
+
+
+def _conflict(places: Sequence[Place], reason: str) -> Conflict:
+    place, *others = places
+    also = f" (see also {', '.join(map(str, others))})" if others else ""
+    return Conflict(Fault(place, reason + also), frozenset(each.path for each in places))
+
+
+def reconciled(
+    sound: Contents, offered: Contents, service_cidrs: Sequence[str]
+) -> tuple[Objects, dict[Path, list[Conflict]]]:
+    """The best whole of contents that are sound together and of those that are offered in their place.
+
+    Returns its objects, and the files whose offered content has no place in it, with the conflicts. First goes all
+    that has a part in a conflict; then each may come back that contradicts nothing which is left.
+    """
+    accepted, refused = dict(offered), dict[Path, list[Conflict]]()
+    while True:
+        objects, conflicts = compiled({**sound, **accepted}, service_cidrs)
+        if not conflicts:
+            break
+        involved = frozenset[Path]().union(*(conflict.paths for conflict in conflicts))
+        # A new file may take the last address of a service in an old one, which alone is named then.
+        for path in involved & accepted.keys() or accepted.keys() | set():
+            refused[path] = conflicts
+            del accepted[path]
+    for path in sorted(refused):
+        tried, conflicts = compiled({**sound, **accepted, path: offered[path]}, service_cidrs)
+        if conflicts:
+            refused[path] = conflicts
+        else:
+            objects = tried
+            accepted[path] = offered[path]
+            del refused[path]
+    return objects, refused

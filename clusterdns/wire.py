@@ -1,0 +1,387 @@
+"""Values <-> bytes: queries are read here, replies are written here.
+
+A reply is encoded once for a form of query (flags, type, class, EDNS: everything but the ID and the name), and written
+for each query of that form by putting the query's own ID and question in front. So the client's letter case comes back,
+and every name in a reply that ends as the question does is a pointer into the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from struct import Struct as Format
+from struct import pack, unpack_from
+from typing import TYPE_CHECKING
+
+from dnslib import RR, DNSBuffer, DNSError, DNSLabelError  # reads the rare queries only
+from dnslib.buffer import BufferError as DNSBufferError
+from msgspec import Struct
+
+from clusterdns.names import LONGEST_LABEL, LONGEST_NAME, ROOT, ancestors
+from clusterdns.nodes import Zone
+from clusterdns.records import CLASS_IN, Question, Rcode, Record, Soa, Srv, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clusterdns.names import Name
+    from clusterdns.nodes import Reply
+    from clusterdns.records import Answer, Reason
+
+HEADER = 12
+SMALLEST_UDP = 512
+LARGEST = 65535
+
+# The flags of the header (RFC 1035 section 4.1.1; CD: RFC 4035 section 3.2.2) and of EDNS (RFC 6891 section 6.1.4).
+QR, AA, TC, RD, RA, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0010
+OPCODE = 0x7800
+OPCODE_QUERY = 0
+DO = 0x8000
+
+EXTENDED_ERROR = 15
+LONGEST_REASON = 140
+"""Bytes of a reason's text: even behind the longest question it leaves a negative answer within 512 bytes."""
+
+_COUNTS = Format("!HHHH")
+_RECORD = Format("!HHIH")
+_POINTERS = [pack("!H", 0xC000 | offset) for offset in range(HEADER + LONGEST_NAME + 1)]
+
+
+class FormatError(ValueError):
+    """The packet is no query that RFC 1035 or RFC 6891 allows."""
+
+
+class Edns(Struct, frozen=True):
+    udp_size: int
+    version: int = 0
+    dnssec_ok: bool = False
+
+
+class Query(Struct, frozen=True):
+    flags: int
+    question: Question
+    edns: Edns | None
+    name_end: int
+    """Where in the packet the question's name has its last byte."""
+
+    @property
+    def opcode(self) -> int:
+        return (self.flags & OPCODE) >> 11
+
+    @property
+    def is_response(self) -> bool:
+        return bool(self.flags & QR)
+
+
+class Dialect(Struct, frozen=True):
+    """What all replies have in common."""
+
+    udp_size: int = 1232
+    """The largest reply over UDP, in bytes, and what we tell clients that we take."""
+    recursion_available: bool = False
+    extended_errors: bool = True
+
+
+# Reading
+
+
+def read_query(packet: bytes) -> Query:
+    """The query in a packet. Raises FormatError."""
+    if len(packet) < HEADER:
+        raise FormatError("shorter than a header")
+    flags, questions, *others = unpack_from("!HHHHH", packet, 2)
+    if questions != 1:
+        raise FormatError(f"{questions} questions")
+    name_end = _end_of_name(packet, HEADER)
+    if len(packet) < name_end + 5:
+        raise FormatError("the question is cut off")
+    qtype, qclass = unpack_from("!HH", packet, name_end + 1)
+    edns = _read_edns(packet, name_end + 5, others)
+    return Query(flags, Question(packet[HEADER : name_end + 1].lower(), qtype, qclass), edns, name_end)
+
+
+def _end_of_name(packet: bytes, start: int) -> int:
+    """Where the last byte of an uncompressed name stands: there is nothing yet that a pointer could lead to."""
+    at = start
+    while True:
+        if at >= len(packet):
+            raise FormatError("the name is cut off")
+        length = packet[at]
+        if length == 0:
+            return at
+        if length > LONGEST_LABEL:
+            raise FormatError("a label of more than 63 bytes, or a pointer")
+        at += 1 + length
+        if at - start >= LONGEST_NAME:
+            raise FormatError("a name of more than 255 bytes")
+
+
+def _read_edns(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
+    """The OPT record among whatever stands behind the question; all of it must be well-formed."""
+    if not any(counts):
+        if len(packet) > start:
+            raise FormatError("bytes behind the question")
+        return None
+    if list(counts) != [0, 0, 1] or packet[start : start + 3] != b"\0\0\x29":
+        return _read_rare(packet, start, counts)
+    if len(packet) < start + 11:
+        raise FormatError("the OPT record is cut off")
+    size, _, version, flags, length = unpack_from("!HBBHH", packet, start + 3)
+    at, end = start + 11, start + 11 + length
+    if len(packet) != end:
+        raise FormatError("the OPT record does not end with the packet")
+    while at < end:
+        if at + 4 > end:
+            raise FormatError("an option is cut off")
+        at += 4 + unpack_from("!H", packet, at + 2)[0]
+    if at != end:
+        raise FormatError("an option is longer than its record")
+    return Edns(size, version, bool(flags & DO))
+
+
+def _read_rare(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
+    """Records other than one OPT: transaction signatures, the SOA of an IXFR, whatever comes."""
+    answers, authorities, additional = counts
+    buffer = DNSBuffer(packet)
+    buffer.offset = start
+    try:
+        records = [RR.parse(buffer) for _ in range(answers + authorities + additional)]
+    except (DNSError, DNSLabelError, DNSBufferError, RecursionError, ValueError, IndexError) as error:
+        raise FormatError(str(error)) from error
+    if buffer.remaining():
+        raise FormatError("bytes behind the last record")
+    opts = [(at, record) for at, record in enumerate(records) if record.rtype == Type.OPT]
+    if not opts:
+        return None
+    (at, opt), *more = opts
+    if more or at < answers + authorities or opt.rname.label:
+        raise FormatError("more than one OPT record, or one that is out of its place")
+    return Edns(opt.rclass, opt.ttl >> 16 & 0xFF, bool(opt.ttl & DO))
+
+
+def form(query: Query) -> bytes:
+    """What a packet of this query holds but for the ID and the name, without the EDNS options that are ignored."""
+    edns = query.edns
+    counts = b"\0\1\0\0\0\0\0\1" if edns else b"\0\1\0\0\0\0\0\0"
+    fixed = pack("!H", query.flags) + counts + pack("!HH", query.question.qtype, query.question.qclass)
+    if edns is None:
+        return fixed
+    return fixed + b"\0" + _RECORD.pack(Type.OPT, edns.udp_size, edns.version << 16 | edns.dnssec_ok * DO, 0)
+
+
+# Writing
+
+
+class Fixed(Struct, eq=False):
+    """A reply that is the same each time."""
+
+    head: bytes
+    tail: bytes
+
+    def to(self, packet: bytes, name_end: int) -> bytes:
+        return packet[:2] + self.head + packet[HEADER : name_end + 5] + self.tail
+
+
+class Rotating(Struct, eq=False):
+    """A reply whose last record set begins with another record each time; as much of it as fits, if not all does.
+
+    `ring` holds the records of the set twice over, so that every rotation is one slice of it.
+    """
+
+    head: bytes
+    lead: bytes
+    ring: bytes
+    starts: Sequence[int]
+    ends: Sequence[int]
+    trail: bytes
+    turn: int = 0
+
+    def to(self, packet: bytes, name_end: int) -> bytes:
+        turn = self.turn
+        self.turn = turn - 1 if turn else len(self.starts) - 1
+        records = self.ring[self.starts[turn] : self.ends[turn]]
+        return packet[:2] + self.head + packet[HEADER : name_end + 5] + self.lead + records + self.trail
+
+
+class Negative(Struct, eq=False):
+    """A reply of nothing but the zone's SOA record, for any name of the zone.
+
+    The pointers to the zone's name are set, and the serial is brought up to date, when it is written.
+    """
+
+    head: bytes
+    zone: Zone
+    ttl: int
+    trail: bytes
+    serial: int = -1
+    pieces: tuple[bytes, ...] = ()
+
+    def to(self, packet: bytes, name_end: int) -> bytes:
+        zone = self.zone
+        if self.serial != zone.serial:
+            self.serial = zone.serial
+            self.pieces = _soa_pieces(zone, self.ttl)
+        apex = _POINTERS[name_end + 1 - len(zone.name)]
+        return packet[:2] + self.head + packet[HEADER : name_end + 5] + apex.join(self.pieces) + self.trail
+
+
+def encode(query: Query, answer: Answer, zone: Zone | None, dialect: Dialect, *, stream: bool = False) -> Reply:
+    """The reply for every query of this form and name.
+
+    zone: the one that the question's name is in, if it is in one of ours.
+    """
+    space = LARGEST if stream else _udp_space(query, dialect)
+    room = space - HEADER - len(query.question.name) - 4
+    if zone is not None and answer.authority and not answer.records:
+        return _negative(query, answer, zone, dialect, space)
+    opt = _opt(query, answer, dialect, LONGEST_REASON)
+    places = _places(query.question.name)
+    records = [_encode_record(each, places) for each in answer.records]
+    authority = [_encode_record(each, places) for each in answer.authority]
+    additional = [_encode_record(each, places) for each in answer.additional]
+    at = _start_of_last_set(answer.records)
+    lead, ring = records[:at], records[at:]
+    room -= len(opt)
+    shown = _fitting(lead, room)
+    room -= sum(map(len, lead[:shown]))
+    width = _fitting(sorted(ring, key=len, reverse=True), room) if shown == len(lead) else 0
+    room -= sum(map(len, ring))
+    whole = shown + width == len(records) and room >= sum(map(len, authority))
+    if whole:
+        room -= sum(map(len, authority))
+        additional = additional[: _fitting(additional, room)]  # that some are left out is no truncation: RFC 2181, 9
+    else:
+        authority, additional = [], []
+    head = _head(query, answer, dialect, (shown + width, len(authority), len(additional) + bool(opt)), cut=not whole)
+    trail = b"".join([*authority, *additional, opt])
+    if width < 1 or len(ring) == 1:
+        return Fixed(head, b"".join([*lead[:shown], *ring[:width], trail]))
+    starts, ends = _windows(ring, width)
+    return Rotating(head, b"".join(lead), b"".join(ring * 2), starts, ends, trail)
+
+
+def write_error(packet: bytes) -> bytes | None:
+    """A bare header for a packet that could not be read; None if it has no ID, or is a response itself."""
+    flags = int.from_bytes(packet[2:4].ljust(2, b"\0"), "big")
+    if len(packet) < 2 or flags & QR:
+        return None
+    rcode = Rcode.NOTIMP if flags & OPCODE else Rcode.FORMERR
+    return packet[:2] + pack("!H", QR | flags & (OPCODE | RD | CD) | rcode) + bytes(8)
+
+
+def _udp_space(query: Query, dialect: Dialect) -> int:
+    if query.edns is None:
+        return SMALLEST_UDP
+    return min(max(query.edns.udp_size, SMALLEST_UDP), dialect.udp_size)
+
+
+def _head(query: Query, answer: Answer, dialect: Dialect, counts: tuple[int, int, int], *, cut: bool = False) -> bytes:
+    flags = QR | query.flags & (OPCODE | RD | CD) | answer.rcode & 0xF
+    flags |= AA * answer.authoritative | TC * cut | RA * dialect.recursion_available
+    return pack("!H", flags) + _COUNTS.pack(1, *counts)
+
+
+def _opt(query: Query, answer: Answer, dialect: Dialect, reason_space: int) -> bytes:
+    """The OPT record, with the reason as an Extended DNS Error (RFC 8914); empty if the client sent none."""
+    if query.edns is None:
+        return b""
+    options = b""
+    if answer.reason and dialect.extended_errors:
+        options = _extended_error(answer.reason, reason_space)
+    ttl = answer.rcode >> 4 << 24 | query.edns.dnssec_ok * DO
+    return b"\0" + _RECORD.pack(Type.OPT, dialect.udp_size, ttl, len(options)) + options
+
+
+def _extended_error(reason: Reason, space: int) -> bytes:
+    text = reason.text.encode()[: max(0, min(space, LONGEST_REASON))].decode(errors="ignore").encode()
+    return pack("!HHH", EXTENDED_ERROR, 2 + len(text), reason.code) + text
+
+
+def _negative(query: Query, answer: Answer, zone: Zone, dialect: Dialect, space: int) -> Negative:
+    ttl = answer.authority[0].ttl
+    soa = len(_POINTERS[0].join(_soa_pieces(zone, ttl)))
+    reason_space = space - HEADER - LONGEST_NAME - 4 - soa - 17
+    opt = _opt(query, answer, dialect, reason_space)
+    return Negative(_head(query, answer, dialect, (0, 1, int(bool(opt)))), zone, ttl, opt)
+
+
+def _soa_pieces(zone: Zone, ttl: int) -> tuple[bytes, ...]:
+    """The zone's SOA record, cut wherever the zone's own name stands in it."""
+    soa = zone.soa()
+    pieces = [b""]
+    for name in (soa.mname, soa.rname):
+        if name.endswith(zone.name):
+            pieces[-1] += name[: -len(zone.name)]
+            pieces.append(b"")
+        else:
+            pieces[-1] += name
+    pieces[-1] += pack("!IIIII", soa.serial, soa.refresh, soa.retry, soa.expire, soa.minimum)
+    length = sum(map(len, pieces)) + 2 * (len(pieces) - 1)
+    return b"", _RECORD.pack(Type.SOA, CLASS_IN, ttl, length) + pieces[0], *pieces[1:]
+
+
+def _start_of_last_set(records: Sequence[Record]) -> int:
+    """Where the last record set begins: the one that rotates. What stands before it are the aliases that lead there."""
+    at = len(records)
+    while at and (records[at - 1].owner, records[at - 1].rtype) == (records[-1].owner, records[-1].rtype):
+        at -= 1
+    return at
+
+
+def _fitting(records: Iterable[bytes], room: int) -> int:
+    """How many whole records fit, from the first on."""
+    count = 0
+    for each in records:
+        room -= len(each)
+        if room < 0:
+            break
+        count += 1
+    return count
+
+
+def _windows(ring: list[bytes], width: int) -> tuple[Sequence[int], Sequence[int]]:
+    """Where in the doubled ring each rotation starts and ends."""
+    sizes = set(map(len, ring))
+    if len(sizes) == 1:
+        size = sizes.pop()
+        return range(0, len(ring) * size, size), range(width * size, (len(ring) + width) * size, size)
+    offsets = [0]
+    for each in ring * 2:
+        offsets.append(offsets[-1] + len(each))
+    return tuple(offsets[: len(ring)]), tuple(offsets[width : len(ring) + width])
+
+
+# Records
+
+
+def _places(name: Name) -> dict[Name, int]:
+    """Where the question's name and its ancestors stand; the root is cheaper without a pointer."""
+    at = {name: HEADER} | {each: HEADER + len(name) - len(each) for each in ancestors(name)}
+    at.pop(ROOT, None)
+    return at
+
+
+def _encode_record(record: Record, places: dict[Name, int]) -> bytes:
+    data = _encode_data(record, places)
+    return _compressed(record.owner, places) + _RECORD.pack(record.rtype, CLASS_IN, record.ttl, len(data)) + data
+
+
+def _encode_data(record: Record, places: dict[Name, int]) -> bytes:
+    match record.data:
+        case Srv(weight, port, target, priority):
+            return pack("!HHH", priority, weight, port) + target  # never compressed: RFC 2782, RFC 3597 section 4
+        case Soa() as soa:
+            times = pack("!IIIII", soa.serial, soa.refresh, soa.retry, soa.expire, soa.minimum)
+            return _compressed(soa.mname, places) + _compressed(soa.rname, places) + times
+        case tuple() as strings:
+            return b"".join([bytes((len(each),)) + each for each in strings])
+        case data if record.rtype in (Type.A, Type.AAAA):
+            return data
+        case name:
+            return _compressed(name, places)
+
+
+def _compressed(name: Name, places: dict[Name, int]) -> bytes:
+    for ancestor in (name, *ancestors(name)):
+        if ancestor in places:
+            return name[: len(name) - len(ancestor)] + _POINTERS[places[ancestor]]
+    return name

@@ -1,0 +1,157 @@
+"""A cluster of any size, made up, and what its clients ask: the manifests, and the questions with what they deserve."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from ipaddress import IPv4Address
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from random import Random
+
+ZONE = "svc.cluster.local"
+NAMESPACES = 50
+NOERROR, NXDOMAIN = 0, 3
+
+
+class Service(NamedTuple):
+    name: str
+    namespace: str
+    address: str | None  # None: headless
+    endpoints: tuple[str, ...]
+
+    @property
+    def host(self) -> str:
+        return f"{self.name}.{self.namespace}.{ZONE}"
+
+
+class Cluster(NamedTuple):
+    addressed: tuple[Service, ...]
+    headless: tuple[Service, ...]
+
+
+def make_cluster(services: int, endpoints: int) -> Cluster:
+    """Every tenth service is headless, and these get their endpoints first: five each, or more if there are plenty.
+
+    With fewer than five for each service, the last ones have none.
+    """
+    share = max(5, -(-endpoints // services))
+    left = iter(range(endpoints))
+
+    def make(number: int) -> Service:
+        address = str(IPv4Address("10.96.0.1") + number) if number % 10 else None
+        pods = tuple(str(IPv4Address("10.128.0.1") + pod) for pod in islice(left, share))
+        return Service(f"service-{number:05}", f"team-{number % NAMESPACES:02}", address, pods)
+
+    headless = tuple(make(number) for number in range(0, services, 10))
+    return Cluster(tuple(make(number) for number in range(services) if number % 10), headless)
+
+
+def write_manifests(cluster: Cluster, folder: Path) -> None:
+    """One `kind: List` a namespace, as JSON, which is read faster than YAML."""
+    items: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for service in cluster.addressed + cluster.headless:
+        items[service.namespace] += manifests(service)
+    for name, objects in items.items():
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        manifest = {"apiVersion": "v1", "kind": "List", "items": [namespace, *objects]}
+        (folder / f"{name}.json").write_text(json.dumps(manifest))
+
+
+def manifests(service: Service) -> list[dict[str, Any]]:
+    name, namespace = service.name, service.namespace
+    port = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}
+    the_service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "spec": {"clusterIP": service.address or "None", "ports": [port], "selector": {"app": name}},
+    }
+    its_endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": f"{name}-x7k2p", "namespace": namespace, "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4",
+        "endpoints": [
+            {
+                "addresses": [address],
+                "conditions": {"ready": True, "serving": True, "terminating": False},
+                "targetRef": {"kind": "Pod", "namespace": namespace, "name": f"{name}-{number}"},
+            }
+            for number, address in enumerate(service.endpoints)
+        ],
+        "ports": [{"name": "http", "protocol": "TCP", "port": 8080}],
+    }
+    return [the_service, its_endpoints] if service.endpoints else [the_service]
+
+
+class Question(NamedTuple):
+    """A question, and the answer that it deserves: its code, and how many records."""
+
+    name: str
+    type: str
+    rcode: int = NOERROR
+    records: int = 1
+
+
+def ask_address(cluster: Cluster, random: Random) -> Question:
+    return Question(random.choice(cluster.addressed).host, "A")
+
+
+def ask_ipv6(cluster: Cluster, random: Random) -> Question:
+    return Question(random.choice(cluster.addressed).host, "AAAA", records=0)
+
+
+def ask_search_list(cluster: Cluster, random: Random) -> Question:
+    """What a resolver with ndots:5 asks before it asks for what the program meant."""
+    service = random.choice(cluster.addressed)
+    searched = (
+        f"www.example.com.{service.namespace}.{ZONE}",
+        f"www.example.com.{ZONE}",
+        f"{service.name}.{service.namespace}.{service.namespace}.{ZONE}",
+        f"nosuch-{random.randrange(10_000)}.{service.namespace}.{ZONE}",
+    )
+    return Question(random.choice(searched), random.choice(("A", "AAAA")), NXDOMAIN, records=0)
+
+
+def ask_port(cluster: Cluster, random: Random) -> Question:
+    return Question(f"_http._tcp.{random.choice(cluster.addressed).host}", "SRV")
+
+
+def ask_headless(cluster: Cluster, random: Random) -> Question:
+    service = random.choice(cluster.headless)
+    return Question(service.host, "A", records=len(service.endpoints))
+
+
+def ask_reverse(cluster: Cluster, random: Random) -> Question:
+    return Question(IPv4Address(random.choice(cluster.addressed).address).reverse_pointer, "PTR")
+
+
+MIX = {ask_address: 45, ask_ipv6: 20, ask_search_list: 25, ask_headless: 5, ask_port: 3, ask_reverse: 2}
+
+
+def ask_mix(cluster: Cluster, random: Random) -> Question:
+    (ask,) = random.choices(list(MIX), weights=list(MIX.values()))
+    return ask(cluster, random)
+
+
+class Workload(NamedTuple):
+    name: str
+    ask: Callable[[Cluster, Random], Question]
+    dnsperf: tuple[str, ...] = ()
+
+
+WORKLOADS = (
+    Workload("A", ask_address),
+    Workload("A+EDNS", ask_address, ("-e",)),
+    Workload("AAAA", ask_ipv6),
+    Workload("NXDOMAIN", ask_search_list),
+    Workload("SRV", ask_port),
+    Workload("headless A", ask_headless),
+    Workload("PTR", ask_reverse),
+    Workload("mix", ask_mix),
+)
