@@ -52,7 +52,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """Seconds a record may be remembered, 0 to 3600. kubeadm's choice: long enough to help, short enough to move."""
 
     negative_ttl: int = 5
-    """Seconds that a missing name may be remembered: one that was asked for a moment too early must not stay missing."""
+    """Seconds that a missing name may be remembered: one that was asked for too early must not stay missing."""
 
     pods: Pods = "disabled"
     """Names such as 10-244-1-7.default.pod.cluster.local: `disabled`, `insecure` (any address, as long as the namespace
@@ -132,7 +132,7 @@ def listen_address(text: str) -> tuple[str, int]:
 
 def is_reverse(text: str) -> bool:
     """Whether a zone is meant as a reverse zone."""
-    return "/" in text or text.lower().rstrip(".").endswith((".arpa"))
+    return "/" in text or text.lower().rstrip(".").endswith(".arpa")
 
 
 def forward_zone(text: str) -> names.Name:

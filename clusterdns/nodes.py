@@ -150,7 +150,7 @@ class PodName(Node, eq=False, kw_only=True):
 
 
 class AddressName(Node, eq=False, kw_only=True):
-    """`<reversed address>.in-addr.arpa` or `.ip6.arpa`: the service with that ClusterIP, or those with that endpoint."""
+    """`<reversed address>.in-addr.arpa`, or ip6: the service with that ClusterIP, or those with that endpoint."""
 
     address: Address
     cluster_ip_of: ServiceName | None = None

@@ -117,7 +117,7 @@ def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             each = socket.socket(family, kind)
             made.append(each)
-            each.setblocking(False)
+            each.settimeout(0)
             if kind == socket.SOCK_STREAM:
                 each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             else:
@@ -251,7 +251,7 @@ class _Connection(asyncio.Protocol):
         self._connections.pop(self, None)
 
     def close(self) -> None:
-        """Close once the client has read what is answered; asked a second time, or of a client that is behind, at once."""
+        """Close once the client has read what is answered; at once if it is behind, or on a second call."""
         if self._is_writable and not self._transport.is_closing():
             self._transport.close()
         else:

@@ -69,7 +69,7 @@ class TestFamilies:
         got = one(cidrs, **spec)
         assert got.spec.ip_families == tuple(families)
         assert [f"IPv{ipaddress.ip_address(each).version}" for each in got.cluster_ips] == families
-        claimed = spec.get("clusterIPs") or [spec["clusterIP"]] if "clusterIP" in spec else spec.get("clusterIPs", [])
+        claimed = spec.get("clusterIPs") or [spec[key] for key in ("clusterIP",) if key in spec]
         assert list(got.cluster_ips[: len(claimed)]) == claimed
         for family, address in list(zip(families, got.cluster_ips, strict=True))[len(claimed) :]:
             assert ipaddress.ip_address(address) in ADDRESS[family]
@@ -128,7 +128,7 @@ class TestConflicts:
 
 
 class TestCidrs:
-    @pytest.mark.parametrize("cidrs", [[], [V4, "10.97.0.0/16"], [V4, V6, V4], ["10.96.0.0"[:-2]], ["10.96.0.1/16"]])
+    @pytest.mark.parametrize("cidrs", [[], [V4, "10.97.0.0/16"], [V4, V6, V4], ["10.96.0"], ["10.96.0.1/16"]])
     def test_what_is_refused(self, cidrs: list[str]) -> None:
         with pytest.raises(ValueError):
             ranges(cidrs)
@@ -155,7 +155,7 @@ class TestWithoutAMemory:
         assert len(set(addresses)) == len(addresses) == len(names)
 
     def test_the_same_address_after_a_restart_and_on_another_machine(self) -> None:
-        assert one([V4]).spec.cluster_ip == "10.96.111.24"
+        assert one([V4]).spec.cluster_ip == "10.96.80.105"
 
     def test_what_is_allocated_stays_when_it_is_allocated_again(self) -> None:
         once = allocate([service("a"), service("b", ipFamilyPolicy="PreferDualStack")], [V4, V6])

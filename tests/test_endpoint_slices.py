@@ -120,7 +120,7 @@ class TestAnEndpoint:
     )
     def test_a_hostname_under_its_own_service_only(self, spec: dict[str, str], hostname: str | None) -> None:
         (only,) = made(service(), pod(spec=spec))
-        assert [each.hostname or None for each in only.endpoints or ()] == [hostname]
+        assert [each.hostname for each in only.endpoints or ()] == [hostname]
 
 
 class TestFamilies:
@@ -144,20 +144,21 @@ class TestFamilies:
     def test_one_slice_for_each_family_of_the_service(
         self, spec: dict[str, Any], families: dict[str, list[str]]
     ) -> None:
-        """A headless service that nobody defaulted takes each pod's primary address, or all if it prefers dual stack."""
+        """A headless service that names no families takes each pod's primary address, or all if it is dual stack."""
         slices = made(service(**spec), self.DUAL, self.V6)
         assert {each.address_type: addresses([each]) for each in slices} == families
 
 
-class TestPorts:
-    CONTAINERS = {
-        "containers": [{"ports": [{"name": "http", "containerPort": 8080}, {"name": "dns", "containerPort": 5353}]}],
-        "initContainers": [
-            {"ports": [{"name": "admin", "containerPort": 15000}], "restartPolicy": "Always"},
-            {"ports": [{"name": "setup", "containerPort": 99}]},
-        ],
-    }
+CONTAINERS = {
+    "containers": [{"ports": [{"name": "http", "containerPort": 8080}, {"name": "dns", "containerPort": 5353}]}],
+    "initContainers": [
+        {"ports": [{"name": "admin", "containerPort": 15000}], "restartPolicy": "Always"},
+        {"ports": [{"name": "setup", "containerPort": 99}]},
+    ],
+}
 
+
+class TestPorts:
     @pytest.mark.parametrize(
         ("port", "number"),
         [
@@ -173,7 +174,7 @@ class TestPorts:
         ],
     )
     def test_the_number_behind_a_target_port(self, port: dict[str, Any], number: int | None) -> None:
-        (only,) = made(service(ports=[{"name": "web"} | port]), pod(spec=self.CONTAINERS))
+        (only,) = made(service(ports=[{"name": "web"} | port]), pod(spec=CONTAINERS))
         found = [(each.name, each.port, each.protocol) for each in only.ports or ()]
         assert found == ([("web", number, port.get("protocol", "TCP"))] if number else [])
 
@@ -186,22 +187,23 @@ class TestPorts:
         other = {"containers": [{"ports": [{"name": "http", "containerPort": 9090}]}]}
         slices = made(
             service(ports=[{"port": 80, "targetPort": "http"}]),
-            pod(spec=self.CONTAINERS),
+            pod(spec=CONTAINERS),
             pod("cart-1", spec=other, status={"podIP": "10.244.0.2"}),
         )
         found = {each.metadata.name: ([port.port for port in each.ports or ()], addresses([each])) for each in slices}
         assert found == {"cart-ipv4-1": ([8080], ["10.244.0.1"]), "cart-ipv4-2": ([9090], ["10.244.0.2"])}
 
 
-class TestEndpointsObjects:
-    SUBSET = {
-        "addresses": [{"ip": "10.0.0.1", "hostname": "one"}, {"ip": "fd00::1"}],
-        "notReadyAddresses": [{"ip": "10.0.0.2", "targetRef": {"kind": "Pod", "name": "cart-2"}}],
-        "ports": [{"name": "web", "port": 80, "protocol": "TCP"}],
-    }
+MIXED = {
+    "addresses": [{"ip": "10.0.0.1", "hostname": "one"}, {"ip": "fd00::1"}],
+    "notReadyAddresses": [{"ip": "10.0.0.2", "targetRef": {"kind": "Pod", "name": "cart-2"}}],
+    "ports": [{"name": "web", "port": 80, "protocol": "TCP"}],
+}
 
+
+class TestEndpointsObjects:
     def test_are_mirrored_each_family_apart(self) -> None:
-        slices = endpoint_slices([service(selector=None)], [], [endpoints(self.SUBSET)], [])
+        slices = endpoint_slices([service(selector=None)], [], [endpoints(MIXED)], [])
         assert {each.address_type: addresses([each]) for each in slices} == {
             "IPv4": ["10.0.0.1", "10.0.0.2"],
             "IPv6": ["fd00::1"],
@@ -223,7 +225,7 @@ class TestEndpointsObjects:
         assert {port.port for each in slices for port in each.ports or ()} == {80}
 
     def test_without_a_service_are_nothing(self) -> None:
-        assert not endpoint_slices([], [], [endpoints(self.SUBSET)], [])
+        assert not endpoint_slices([], [], [endpoints(MIXED)], [])
 
     def test_subsets_with_other_ports_stand_in_other_slices(self) -> None:
         subsets = [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": port}]} for port in (80, 81)]

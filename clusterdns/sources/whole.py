@@ -28,10 +28,10 @@ Objects: TypeAlias = dict[tuple[type[Object], Key], Object]
 
 
 class Conflict(Struct, frozen=True):
-    """A fault that lies between manifests, and the files that have a part in it."""
+    """A fault that lies between manifests, and the files that have a part in it, the one with the fault first."""
 
     fault: Fault
-    paths: frozenset[Path]
+    paths: tuple[Path, ...]
 
 
 def compiled(contents: Contents, service_cidrs: Sequence[str]) -> tuple[Objects, list[Conflict]]:
@@ -70,7 +70,7 @@ def compiled(contents: Contents, service_cidrs: Sequence[str]) -> tuple[Objects,
 def _conflict(places: Sequence[Place], reason: str) -> Conflict:
     place, *others = places
     also = f" (see also {', '.join(map(str, others))})" if others else ""
-    return Conflict(Fault(place, reason + also), frozenset(each.path for each in places))
+    return Conflict(Fault(place, reason + also), tuple(each.path for each in places))
 
 
 def reconciled(
@@ -78,17 +78,17 @@ def reconciled(
 ) -> tuple[Objects, dict[Path, list[Conflict]]]:
     """The best whole of contents that are sound together and of those that are offered in their place.
 
-    Returns its objects, and the files whose offered content has no place in it, with the conflicts. First goes all
-    that has a part in a conflict; then each may come back that contradicts nothing which is left.
+    Returns its objects, and the files whose offered content has no place in it, with the conflicts. Of each conflict
+    one offered file has to go; then each of these may come back that contradicts nothing which is left.
     """
     accepted, refused = dict(offered), dict[Path, list[Conflict]]()
     while True:
         objects, conflicts = compiled({**sound, **accepted}, service_cidrs)
         if not conflicts:
             break
-        involved = frozenset[Path]().union(*(conflict.paths for conflict in conflicts))
-        # A new file may take the last address of a service in an old one, which alone is named then.
-        for path in involved & accepted.keys() or accepted.keys() | set():
+        involved = {path for each in conflicts for path in [path for path in each.paths if path in accepted][:1]}
+        # Not even one, if a new file takes the last address: only the old one that lacks it is named then.
+        for path in involved or list(accepted):
             refused[path] = conflicts
             del accepted[path]
     for path in sorted(refused):

@@ -1,0 +1,49 @@
+# What one does with a checkout. Needs Python 3.11 or newer, and its venv module; everything else goes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+LISTEN := 127.0.0.1:1053
+
+.PHONY: run test check format bench clean
+
+run: .venv/installed  ## Serve config/example on 127.0.0.1:1053
+	@echo 'Try, in another terminal:  dig @127.0.0.1 -p 1053 alpaca-prod.default.svc.cluster.local'
+	@$(BIN)/clusterdns serve --manifests config/example --listen $(LISTEN)
+
+test: .venv/developing  ## Run all tests
+	@for tool in dig nslookup; do command -v $$tool >/dev/null || \
+	  { echo "make test needs $$tool: apt-get install bind9-dnsutils" >&2; exit 2; }; done
+	$(BIN)/python -m pytest
+
+check: .venv/developing  ## Format, lint, types, and who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/developing
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/installed  ## Print what a query costs, next to a C loop that only echoes
+	@for tool in dnsperf cc; do command -v $$tool >/dev/null || \
+	  { echo "make bench needs $$tool: apt-get install dnsperf gcc" >&2; exit 2; }; done
+	$(BIN)/python tests/benchmarks/hot_path.py
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with make PYTHON=…" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' || \
+	  { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/developing: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	@touch $@ .venv/installed
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
