@@ -330,15 +330,11 @@ class Index:
 
     def _move(self, holders: Holders, key: Key, old: Iterable[str], new: Iterable[str]) -> None:
         """The object holds the new addresses in place of the old ones; what was said of those that changed goes."""
-        was, now = dict.fromkeys(old), dict.fromkeys(new)
-        for text in [*was, *now]:
-            if text in was and text in now:
-                continue
-            address = names.address(text)
-            if address is None:
-                continue
-            (holders.add if text in now else holders.remove)(address, key)
-            self.nodes.pop(self._reversed.pop(address, b""), None)
+        was, now = set(old), set(new)
+        for change, texts in ((holders.remove, was - now), (holders.add, now - was)):
+            for address in filter(None, map(names.address, texts)):
+                change(address, key)
+                self.nodes.pop(self._reversed.pop(address, b""), None)
 
 
 def _either(old: T | None, new: T | None) -> T:

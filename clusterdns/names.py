@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def possibly_below(*labels: str, parent: Name) -> Name | None:
         return None
 
 
+@lru_cache(maxsize=1024)  # "svc", namespaces and ports come again and again
 def label(text: str) -> bytes:
     """One label behind its length, in lower case. Raises NotAName."""
     encoded = text.encode().lower()
@@ -118,8 +120,16 @@ IN_ADDR = from_text("in-addr.arpa")
 IP6 = from_text("ip6.arpa")
 
 
+_OCTET = {str(octet): octet for octet in range(256)}
+
+
 def address(text: str) -> Address | None:
     """An address from its text, None if it is none."""
+    try:
+        first, second, third, fourth = text.split(".")
+        return bytes((_OCTET[first], _OCTET[second], _OCTET[third], _OCTET[fourth]))
+    except (ValueError, KeyError):
+        pass  # no IPv4 address, then; the short way is for the tens of thousands of those that a cluster has
     try:
         return ipaddress.ip_address(text).packed
     except ValueError:
@@ -144,8 +154,8 @@ def reversed_digits(name: Name) -> tuple[int, str] | None:
     """
     if name.endswith(IN_ADDR):
         octets = labels(name)[-3::-1]
-        if len(octets) <= 4 and all(octet in _OCTETS for octet in octets):
-            return 4, "".join([_OCTETS[octet] for octet in octets])
+        if len(octets) <= 4 and all(octet in _HEX_OF_OCTET for octet in octets):
+            return 4, "".join([_HEX_OF_OCTET[octet] for octet in octets])
     elif name.endswith(IP6):
         nibbles = labels(name)[-3::-1]
         if len(nibbles) <= 32 and all(len(nibble) == 1 and nibble in b"0123456789abcdef" for nibble in nibbles):
@@ -153,7 +163,7 @@ def reversed_digits(name: Name) -> tuple[int, str] | None:
     return None
 
 
-_OCTETS = {b"%d" % octet: f"{octet:02x}" for octet in range(256)}
+_HEX_OF_OCTET = {b"%d" % octet: f"{octet:02x}" for octet in range(256)}
 
 
 def reverse_zones(network: str) -> list[Name]:

@@ -130,20 +130,20 @@ class Manifests:
         offered: dict[Path, list[Found]] = {path: [] for path in known.keys() - seen.stamps.keys()}
         troubles: _Troubles = {path: (str(Fault(Place(path), reason)),) for path, reason in seen.faults.items()}
         for path, now in list(seen.stamps.items()):
-            if known.get(path) == now:
-                if path in self._troubles and path not in self._waiting:
-                    troubles[path] = self._troubles[path]
-                continue
-            found, faults = _read(path)
-            if path in restless or stamp(path) != now:
-                seen.stamps[path] = known.get(path, Stamp(path))
-            elif faults:
-                troubles[path] = tuple(map(str, faults))
-            else:
-                offered[path] = found
+            if known.get(path) != now and path not in restless:
+                found, faults = _read(path)
+                if stamp(path) == now:
+                    if faults:
+                        troubles[path] = tuple(map(str, faults))
+                    else:
+                        offered[path] = found
+                    continue
+            seen.stamps[path] = known.get(path, Stamp(path))
+            if path in self._troubles and path not in self._waiting:
+                troubles[path] = self._troubles[path]
         self._seen = seen
-        changed = offered.keys() | troubles.keys()
-        offered |= {path: found for path, found in self._waiting.items() if path not in changed}
+        self._waiting = {path: each for path, each in self._waiting.items() if path not in offered | troubles}
+        offered |= self._waiting
         events = self._take_over(offered, troubles)
         self._tell(troubles)
         return events
