@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clusterdns.objects import Service
-from clusterdns.sources.cluster_ips import NotAllocated, allocate, ranges
+from clusterdns.sources.manifests.cluster_ips import NotAllocated, allocate, ranges
 
 V4, V6 = "10.96.0.0/16", "fd00:96::/112"
 ADDRESS = {"IPv4": ipaddress.ip_network(V4), "IPv6": ipaddress.ip_network(V6)}

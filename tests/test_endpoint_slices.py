@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from clusterdns.objects import Endpoints, EndpointSlice, Pod, Service
-from clusterdns.sources.endpoint_slices import endpoint_slices
+from clusterdns.sources.manifests.endpoint_slices import endpoint_slices
 
 READY = [{"type": "Ready", "status": "True"}]
 NOT_READY = [{"type": "Ready", "status": "False"}]

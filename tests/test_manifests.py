@@ -607,6 +607,20 @@ class TestFaultsInLife:
             (tmp_path / "a.yaml").unlink()
             await watch.until_services(b="10.96.0.1", c="10.96.0.3")
 
+    async def test_what_waits_and_is_broken_then_waits_no_longer(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        other = write(tmp_path / "a.yaml", service("a", "10.96.0.1"))
+        async with watching(tmp_path) as watch:
+            file = write(tmp_path / "b.yaml", service("b", "10.96.0.1"))
+            await watch.until(lambda: "both claim" in caplog.text)
+            write(file, "[")
+            await watch.until(lambda: "is no YAML" in caplog.text)
+            write(other, service("a", "10.96.0.2"))
+            await watch.until_services(a="10.96.0.2")
+            write(file, service("b", "10.96.0.3"))
+            await watch.until_services(a="10.96.0.2", b="10.96.0.3")
+
     async def test_two_objects_change_places(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """Neither file fits without the other, nor does a third one that contradicts them hold them back."""
         write(tmp_path / "a.yaml", service("a", "10.96.0.1"))

@@ -1,7 +1,4 @@
-"""A folder of manifests in the place of a cluster: YAML and JSON files, read at the start and again as they change.
-
-    paths  ->  stamps            ->  objects and faults  ->  one whole  ->  events
-               manifest_folders      manifest_files          whole          Listed, Put, Gone
+"""The manifests as a source: read at the start, and again as they change.
 
 At the start every fault counts, and all are told at once. Later a server that answers is worth more than a file that
 is right: what is broken, or contradicts another file, is logged once, and the last good content of the file stays.
@@ -19,18 +16,18 @@ from watchfiles import awatch
 
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
-from clusterdns.sources import cluster_ips
-from clusterdns.sources.manifest_files import Fault, Place, read
-from clusterdns.sources.manifest_folders import Stamp, Survey, stamp, survey
-from clusterdns.sources.whole import compiled, reconciled
+from clusterdns.sources.manifests import cluster_ips
+from clusterdns.sources.manifests.files import Fault, Place, read
+from clusterdns.sources.manifests.folders import Stamp, Survey, stamp, survey
+from clusterdns.sources.manifests.whole import compiled, reconciled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
     from pathlib import Path
 
     from clusterdns.events import Event
-    from clusterdns.sources.manifest_files import Found
-    from clusterdns.sources.whole import Objects
+    from clusterdns.sources.manifests.files import Found
+    from clusterdns.sources.manifests.whole import Objects
 
 log = logging.getLogger("clusterdns.manifests")
 

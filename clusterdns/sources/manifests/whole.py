@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec import Struct
 
 from clusterdns.objects import Endpoints, EndpointSlice, Key, Metadata, Namespace, Object, Pod, Service
-from clusterdns.sources import cluster_ips
-from clusterdns.sources.endpoint_slices import endpoint_slices
-from clusterdns.sources.manifest_files import Fault, Found, describe
+from clusterdns.sources.manifests import cluster_ips
+from clusterdns.sources.manifests.endpoint_slices import endpoint_slices
+from clusterdns.sources.manifests.files import Fault, Found, describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clusterdns.sources.admission import Admissible
-    from clusterdns.sources.manifest_files import Place
+    from clusterdns.sources.manifests.admission import Admissible
+    from clusterdns.sources.manifests.files import Place
 
 Contents: TypeAlias = Mapping[Path, Iterable[Found]]
 Objects: TypeAlias = dict[tuple[type[Object], Key], Object]

@@ -17,7 +17,7 @@ import yaml
 from msgspec import Struct
 
 from clusterdns.objects import Endpoints, EndpointSlice, Namespace, Pod, Service
-from clusterdns.sources.admission import Admissible, Refused, admitted
+from clusterdns.sources.manifests.admission import Admissible, Refused, admitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ KINDS: dict[tuple[str, str], type[Admissible]] = {
 }
 
 
-class Place(Struct, frozen=True):
+class Place(Struct, frozen=True, gc=False):
     """Where something stands, as compilers say it: `shop.yaml:12`. JSON objects have no line."""
 
     path: Path
@@ -42,7 +42,7 @@ class Place(Struct, frozen=True):
         return str(self.path) if self.line is None else f"{self.path}:{self.line}"
 
 
-class Found(Struct, frozen=True):
+class Found(Struct, frozen=True, gc=False):
     object: Admissible
     place: Place
 
