@@ -49,13 +49,15 @@ def answer(question: Question, node: Node, index: Index) -> Answer:
             return _no_such_name(node, _reason_for_nothing(node), index)
         case ServiceName() if node.service.is_external_name:
             return _alias(question, node, index)
-        case ServiceName() if node.service.is_headless and not any(node.ready_endpoints()):
+        case ServiceName() if node.is_missing:
             return _no_such_name(node, _reason_for_not_ready(node), index)
     if question.qtype == Type.ANY and not isinstance(node, EmptyNonTerminal):
         return Answer(records=(Record(node.name, Type.HINFO, node.zone.ttl, (b"RFC8482", b"")),))
     records = tuple(_records(node, question.qtype, index))
     if not records:
-        return Answer(authority=(_soa(node.zone),), reason=_reason_for_no_data(node, question.qtype))
+        settled = not isinstance(node, Nameserver)
+        reason = _reason_for_no_data(node, question.qtype)
+        return Answer(authority=(_soa(node.zone),), settled=settled, reason=reason)
     additional = () if question.qtype not in (Type.SRV, Type.NS) else tuple(_addresses_of_targets(records, index))
     settled = not isinstance(node, Apex | Nameserver)
     return Answer(records=records, additional=additional, settled=settled)
@@ -177,8 +179,8 @@ def _alias(question: Question, node: ServiceName, index: Index) -> Answer:
 
 def _external_name(node: ServiceName) -> Name | None:
     """The target; an address or nothing at all is none, though the API takes both."""
-    text = node.service.spec.external_name
-    if text in ("", ".") or names.address(text):
+    text = node.service.spec.external_name.removesuffix(".")
+    if not text or names.address(text):
         return None
     try:
         return names.from_text(text)

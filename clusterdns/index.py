@@ -78,6 +78,7 @@ class Index:
 
     zones: forward zones, the primary one first: PTR records point into it.
     awaited: the kinds that must have been listed before a missing name is known to be missing.
+    selects_namespaces: whether services of a Namespace that is not listed are not served.
     dns_service: namespace and name of the Service that fronts this server, for NS records.
     own_addresses: where this server listens, for the NS records of a cluster without such a Service.
     clock: seconds since the epoch, for serials that grow over restarts.
@@ -89,6 +90,7 @@ class Index:
         reverse_zones: Sequence[Zone] = (),
         *,
         awaited: Iterable[type[Object]] = (Namespace, Service, EndpointSlice),
+        selects_namespaces: bool = False,
         dns_service: Key = ("kube-system", "kube-dns"),
         own_addresses: Sequence[Address] = (),
         clock: Callable[[], float] = lambda: 0,
@@ -96,6 +98,7 @@ class Index:
         self.nodes: dict[Name, Node] = {}
         self.zones = tuple(zones)
         self.own_addresses = tuple(own_addresses)
+        self._selects_namespaces = selects_namespaces
         self._dns_service = dns_service
         self._reverse_zones = tuple(reverse_zones)
         self._awaited = set(awaited)
@@ -119,8 +122,8 @@ class Index:
         self._pods_at: dict[tuple[str, Address], frozenset[Key]] = {}
         self._grown: dict[Name, tuple[Name, ...]] = {}
         """By service: the names below it, once they are grown."""
-        self._mentioned_at: dict[Name, list[Name]] = {}
-        """By service: the reverse names that speak of it, of those that have been asked for."""
+        self._mentioned_at: dict[Name, set[Name]] = {}
+        """By service, whether or not it exists: the reverse names that depend on it, once they are asked for."""
         self._reversed: dict[Address, Name] = {}
 
         self._plant()
@@ -132,6 +135,15 @@ class Index:
     def is_synced(self) -> bool:
         """Whether a name that is not here is known not to exist."""
         return not self._awaited
+
+    @property
+    def awaited(self) -> list[str]:
+        """The kinds that have not been listed yet."""
+        return sorted(each.__name__ for each in self._awaited)
+
+    def objects(self, kind: type[Object]) -> tuple[Object, ...]:
+        """All objects of the kind."""
+        return tuple(self._tables[kind].objects.values())
 
     def find(self, name: Name) -> Node | None:
         """The node of a name: a Nothing if the name does not exist in its zone, None if it is in none of our zones."""
@@ -209,23 +221,30 @@ class Index:
 
     def _holder(self, apex: Node, name: Name, address: Address) -> Node | None:
         """Keep the node of an address for as long as nothing changes about its holders."""
-        owner = next(self._primary_nodes(self._cluster_ips.get(address)), None)
+        owners = self._cluster_ips.get(address)
+        owner = next(self._primary_nodes(owners), None)
         slices = [self._slices.objects[key] for key in self._endpoints.get(address)] if owner is None else []
-        endpoint_of = tuple(self._primary_nodes(dict.fromkeys(each.service_key for each in slices)))
+        services = dict.fromkeys(each.service_key for each in slices)
+        endpoint_of = tuple(self._primary_nodes(services))
         if owner is None and not endpoint_of:
             return None
         node = AddressName(name=name, zone=apex.zone, address=address, cluster_ip_of=owner, endpoint_of=endpoint_of)
         self.nodes[name] = node
         self._reversed[address] = name
-        for service in (owner,) if owner else endpoint_of:
-            self._mentioned_at.setdefault(service.name, []).append(name)
+        for service in filter(None, map(self._primary_name, (*owners, *services))):
+            self._mentioned_at.setdefault(service, set()).add(name)
         return node
 
     def _primary_nodes(self, keys: Iterable[Key]) -> Iterator[ServiceName]:
-        for namespace, name in keys:
-            node = self.nodes.get(names.service(name, namespace, self.zones[0].name) or b"")
+        for key in keys:
+            node = self.nodes.get(self._primary_name(key))
             if isinstance(node, ServiceName) and not node.service.is_external_name:
                 yield node
+
+    def _primary_name(self, key: Key) -> Name:
+        """What a service is called in the primary zone; empty if it has no name."""
+        namespace, name = key
+        return names.service(name, namespace, self.zones[0].name) or b""
 
     # Writing
 
@@ -266,7 +285,11 @@ class Index:
 
     def _replace_namespace(self, old: Namespace | None, new: Namespace | None) -> None:
         if old is None or new is None:
-            self._renew_namespace(_either(old, new).metadata.name)
+            namespace = _either(old, new).metadata.name
+            self._renew_namespace(namespace)
+            if self._selects_namespaces:
+                for key in [key for key in self._services.objects if key[0] == namespace]:
+                    self._renew_service(key)
 
     def _renew_namespace(self, namespace: str) -> None:
         """A namespace's names exist while it does; `<namespace>.svc` also while a service is below it (RFC 8020)."""
@@ -275,7 +298,7 @@ class Index:
             name = names.possibly_below(namespace, "svc", parent=zone.name)
             if name is None:
                 continue
-            if not (exists or self._services_in[namespace]):
+            if not (exists or (self._services_in[namespace] and not self._selects_namespaces)):
                 self.nodes.pop(name, None)
             elif name not in self.nodes:
                 self.nodes[name] = EmptyNonTerminal(name=name, zone=zone, lacks="Service")
@@ -290,6 +313,8 @@ class Index:
         self._move(self._cluster_ips, key, old.cluster_ips if old else (), new.cluster_ips if new else ())
         if old is None or new is None:
             self._services_in[namespace] += 1 if new else -1
+            if not self._services_in[namespace]:
+                del self._services_in[namespace]
             self._renew_namespace(namespace)
         self._renew_service(key)
 
@@ -308,6 +333,8 @@ class Index:
         """Replace a service's nodes; what was grown from them goes."""
         namespace, service_name = key
         service = self._services.objects.get(key)
+        if self._selects_namespaces and ("", namespace) not in self._namespaces.objects:
+            service = None
         for zone in self.zones:
             name = names.service(service_name, namespace, zone.name)
             if name is None:
@@ -322,7 +349,7 @@ class Index:
 
     def _replace_pod(self, old: Pod | None, new: Pod | None) -> None:
         for pod in filter(None, (old, new)):
-            for address in filter(None, map(names.address, pod.addresses if pod.is_running else ())):
+            for address in set(filter(None, map(names.address, pod.addresses if pod.is_running else ()))):
                 at = pod.metadata.namespace, address
                 holders = self._pods_at.pop(at, frozenset()) ^ {pod.key}
                 if holders:

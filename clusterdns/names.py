@@ -111,7 +111,12 @@ def dashed(address: str) -> str:
 
 def undashed(text: str) -> Address | None:
     """The address that a pod's label stands for, or None if it stands for none."""
+    if not _DASHED.issuperset(text):
+        return None
     return address(text.replace("-", ".")) or address(text.replace("-", ":"))
+
+
+_DASHED = frozenset("0123456789abcdef-")
 
 
 # Addresses, and their names under in-addr.arpa (RFC 1035 section 3.5) and ip6.arpa (RFC 3596 section 2.5).

@@ -35,6 +35,8 @@ class Zone(Struct, eq=False, kw_only=True):
     negative_ttl: int = 5
     pods: Pods = "disabled"
     endpoint_pod_names: bool = False
+    ignore_empty_service: bool = False
+    """Whether a ClusterIP service without a ready endpoint is missing, as a headless one always is."""
     serial: int = 0
     """The one thing that changes: it grows with each change of the index."""
 
@@ -102,6 +104,12 @@ class ServiceName(Node, eq=False, kw_only=True):
 
     service: Service
     slices: tuple[EndpointSlice, ...] = ()
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the service is there, but its name is not, for want of a ready endpoint."""
+        depends = self.service.is_headless or (self.zone.ignore_empty_service and not self.service.is_external_name)
+        return depends and not any(self.ready_endpoints())
 
     def ready_endpoints(self) -> Iterator[ReadyEndpoint]:
         """The ready ones, in the order of the slices; an address may come again in another slice with other ports."""

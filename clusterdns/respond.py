@@ -27,13 +27,14 @@ Respond: TypeAlias = "Callable[[bytes], bytes | None]"
 MOST_FORMS = 32
 """How many forms of queries a node remembers replies for; clients use a handful, only an attacker uses more."""
 
-_STREAM = b"tcp"
+_DATAGRAM, _STREAM = b"u", b"t"
+"""The last byte of a remembered form, so that no packet of one kind can have the form of the other."""
 
 
 def responder(index: Index, dialect: Dialect, *, stream: bool) -> Respond:
     """What answers the packets of UDP, or those of a stream, whose replies may be long."""
     node_of = index.nodes.get
-    kind = _STREAM if stream else b""
+    kind = _STREAM if stream else _DATAGRAM
 
     def respond(packet: bytes) -> bytes | None:
         name_end = packet.find(0, HEADER)
@@ -73,7 +74,7 @@ def _slowly(packet: bytes, index: Index, dialect: Dialect, *, stream: bool) -> b
     node = None if refusal else index.find(query.question.name)
     if node is None:
         return wire.encode(query, refusal or _NOT_OURS, None, dialect, stream=stream).to(packet, query.name_end)
-    form = wire.form(query) + (_STREAM if stream else b"")
+    form = wire.form(query) + (_STREAM if stream else _DATAGRAM)
     reply = node.replies.get(form)
     if reply is None:
         found = answer(query.question, node, index)

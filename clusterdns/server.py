@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import struct
+from heapq import nsmallest
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
@@ -89,16 +90,17 @@ class Server:
             datagrams.close()
         for listener in self._listeners:
             listener.close()
-        for grace in (GOODBYE_SECONDS, 0):
-            for connection in list(self._connections):
-                connection.close()
-            if self._connections:
-                await asyncio.sleep(grace)
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + GOODBYE_SECONDS
+        for connection in list(self._connections):
+            connection.close()
+        while self._connections and loop.time() < patience:  # noqa: ASYNC110 - it happens once, at the end
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.close()
+        await asyncio.sleep(0)
 
     def _accept(self) -> asyncio.Protocol:
-        if len(self._connections) >= self._limits.connections:
-            # The one that has been idle the longest gives way, as RFC 7766 section 6.2.3 lets a server do.
-            min(self._connections, key=lambda each: each.last_query).close()
         return _Connection(self._over_tcp, self._limits, self._connections)
 
     def _sweep(self) -> None:
@@ -113,6 +115,7 @@ def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     """A UDP and a TCP socket on one address and port. Raises CannotListen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made: list[socket.socket] = []
+    takes_any = port == 0
     try:
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             each = socket.socket(family, kind)
@@ -131,6 +134,8 @@ def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     except OSError as error:
         for each in made:
             each.close()
+        if takes_any and len(made) == 2 and error.errno == errno.EADDRINUSE:
+            return _bind(host, 0)  # the one that is free over UDP was not over TCP
         raise CannotListen(f"cannot listen on {address_text(host, port)}: {_why(error, port)}") from error
     udp, tcp = made
     return udp, tcp
@@ -246,6 +251,12 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(self._limits.unread_bytes)
         self._connections[self] = None
+        excess = len(self._connections) - self._limits.connections
+        if excess > 0:
+            # The ones that have been idle the longest give way, as RFC 7766 section 6.2.3 lets a server do. Whoever
+            # does is counted until its connection is lost, so that those that come in one burst each find another.
+            for each in nsmallest(excess, self._connections, key=lambda each: each.last_query):
+                each.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._connections.pop(self, None)

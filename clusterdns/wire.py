@@ -8,6 +8,7 @@ and every name in a reply that ends as the question does is a pointer into the q
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from struct import Struct as Format
 from struct import pack, unpack_from
 from typing import TYPE_CHECKING
@@ -40,6 +41,9 @@ DO = 0x8000
 EXTENDED_ERROR = 15
 LONGEST_REASON = 140
 """Bytes of a reason's text: even behind the longest question it leaves a negative answer within 512 bytes."""
+
+MOST_RECORDS = 8
+"""Of a query: an OPT, a signature and the SOA records of a transfer are four. Their names cost time to follow."""
 
 _COUNTS = Format("!HHHH")
 _RECORD = Format("!HHIH")
@@ -141,6 +145,8 @@ def _read_edns(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
 def _read_rare(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
     """Records other than one OPT: transaction signatures, the SOA of an IXFR, whatever comes."""
     answers, authorities, additional = counts
+    if sum(counts) > MOST_RECORDS:
+        raise FormatError(f"{sum(counts)} records in a query")
     buffer = DNSBuffer(packet)
     buffer.offset = start
     try:
@@ -256,7 +262,11 @@ def encode(query: Query, answer: Answer, zone: Zone | None, dialect: Dialect, *,
     if width < 1 or len(ring) == 1:
         return Fixed(head, b"".join([*lead[:shown], *ring[:width], trail]))
     starts, ends = _windows(ring, width)
-    return Rotating(head, b"".join(lead), b"".join(ring * 2), starts, ends, trail)
+    return Rotating(head, b"".join(lead), b"".join(ring * 2), starts, ends, trail, next(_first_turns) % len(ring))
+
+
+_first_turns = count()
+"""So that replies that are not remembered rotate as well."""
 
 
 def write_error(packet: bytes) -> bytes | None:

@@ -1,0 +1,222 @@
+"""The configuration: what its file may say, and what is told to whoever says something else."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import yaml
+
+from clusterdns import config
+from clusterdns.config import BadConfig, Config, Tcp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DOCUMENTED = Path(__file__).parents[1] / "config" / "clusterdns.yaml"
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[[str], Config]:
+    def read(text: str) -> Config:
+        (tmp_path / "clusterdns.yaml").write_text(text)
+        return config.read(tmp_path / "clusterdns.yaml")
+
+    return read
+
+
+def fault(read: Callable[[str], Config], text: str) -> str:
+    """What is said of a file, without its path."""
+    with pytest.raises(BadConfig) as caught:
+        read(text)
+    path, _, reason = str(caught.value).partition(": ")
+    assert path.endswith("/clusterdns.yaml")
+    assert "\n" not in reason
+    return reason
+
+
+class TestTheDocumentedFile:
+    """config/clusterdns.yaml holds every setting with its default."""
+
+    def test_it_says_what_holds_without_it(self) -> None:
+        assert config.read(DOCUMENTED) == Config()
+
+    def test_it_leaves_nothing_out(self) -> None:
+        def settings(struct: type[msgspec.Struct], prefix: str = "") -> set[str]:
+            found = set()
+            for each in msgspec.structs.fields(struct):
+                is_group = isinstance(each.type, type) and issubclass(each.type, msgspec.Struct)
+                name = prefix + each.encode_name
+                found |= settings(each.type, f"{name}.") if is_group else {name}
+            return found
+
+        def written(content: dict[str, Any], prefix: str = "") -> set[str]:
+            found = set()
+            for name, value in content.items():
+                found |= written(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name}
+            return found
+
+        assert written(yaml.safe_load(DOCUMENTED.read_text())) == settings(Config)
+
+    def test_each_setting_has_a_word_about_it(self) -> None:
+        """A comment above it, or above the settings that it stands with."""
+        lines = DOCUMENTED.read_text().splitlines()
+        assert [line for before, line in pairwise(lines) if not before and line and line[0] != "#"] == ["tcp:"]
+
+
+class TestReading:
+    def test_a_file_overrides_only_what_it_names(self, read: Callable[[str], Config]) -> None:
+        settings = read("ttl: 60\nlisten: [127.0.0.1:53, '[::1]:53']\ntcp: {idle-seconds: 3}\n")
+        assert settings == Config(ttl=60, listen=("127.0.0.1:53", "[::1]:53"), tcp=Tcp(idle_seconds=3))
+
+    @pytest.mark.parametrize("text", ["", "\n", "{}", "# nothing\n"])
+    def test_an_empty_file_changes_nothing(self, read: Callable[[str], Config], text: str) -> None:
+        assert read(text) == Config()
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("ttll: 30", "Object contains unknown field `ttll`"),
+            ("negative_ttl: 30", "Object contains unknown field `negative_ttl`"),
+            ("tcp: {conections: 1}", "Object contains unknown field `conections` - at `$.tcp`"),
+            ("ttl: soon", "Expected `int`, got `str` - at `$.ttl`"),
+            ("ttl: '30'", "Expected `int`, got `str` - at `$.ttl`"),
+            ("ttl: 30.5", "Expected `int`, got `float` - at `$.ttl`"),
+            ("ttl:", "Expected `int`, got `null` - at `$.ttl`"),
+            ("ttl: true", "Expected `int`, got `bool` - at `$.ttl`"),
+            ("listen: 127.0.0.1:53", "Expected `array`, got `str` - at `$.listen`"),
+            ("listen: [53]", "Expected `str`, got `int` - at `$.listen[0]`"),
+            ("extended-errors: 1", "Expected `bool`, got `int` - at `$.extended-errors`"),
+            ("pods: maybe", "Invalid enum value 'maybe' - at `$.pods`"),
+            ("tcp: 5", "Expected `object`, got `int` - at `$.tcp`"),
+            ("- ttl", "Expected `object`, got `array`"),
+            ("30", "Expected `object`, got `int`"),
+        ],
+    )
+    def test_what_is_no_setting_is_refused(self, read: Callable[[str], Config], text: str, reason: str) -> None:
+        assert fault(read, text) == reason
+
+    @pytest.mark.parametrize("text", ["ttl: [", "ttl: 30\n\tx: 1", "ttl: 30\nttl : : 1", "ttl: \0", "ttl: 2001-99-99"])
+    def test_what_is_no_yaml_is_refused(self, read: Callable[[str], Config], text: str) -> None:
+        assert fault(read, text)
+
+    def test_what_is_no_text_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "clusterdns.yaml").write_bytes(b"ttl: \xff\xff")
+        with pytest.raises(BadConfig, match=r"clusterdns\.yaml: "):
+            config.read(tmp_path / "clusterdns.yaml")
+
+    def test_a_missing_file(self, tmp_path: Path) -> None:
+        with pytest.raises(BadConfig, match=r"/nowhere\.yaml: No such file or directory$"):
+            config.read(tmp_path / "nowhere.yaml")
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(BadConfig, match=r": Is a directory$"):
+            config.read(tmp_path)
+
+
+def faults(settings: Config) -> list[str]:
+    with pytest.raises(BadConfig) as caught:
+        config.check(settings)
+    return str(caught.value).splitlines()
+
+
+class TestChecking:
+    def test_the_defaults_can_be(self) -> None:
+        config.check(Config())
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            Config(ttl=0, negative_ttl=0),
+            Config(ttl=3600, negative_ttl=3600),
+            Config(udp_size=512),
+            Config(udp_size=4096),
+            Config(listen=("0.0.0.0:53", "[::]:53", "::1", "127.0.0.1", "[::1]", "127.0.0.1:0")),
+            Config(service_cidr=("10.96.0.0/12", "fd00:10:96::/112")),
+            Config(service_cidr=("fd00:10:96::/112",)),
+            Config(zone=("cluster.local", "Cluster.Example.", "x")),
+            Config(reverse_zone=("10.in-addr.arpa", "192.168.0.0/16", "fd00::/8")),
+            Config(dns_service="kube-system/coredns"),
+            Config(tcp=Tcp(connections=1, idle_seconds=0.1)),
+        ],
+    )
+    def test_what_can_be(self, settings: Config) -> None:
+        config.check(settings)
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            (Config(ttl=-1), "ttl: -1 is not between 0 and 3600"),
+            (Config(ttl=3601), "ttl: 3601 is not between 0 and 3600"),
+            (Config(negative_ttl=-1), "negative-ttl: -1 is not between 0 and 3600"),
+            (Config(negative_ttl=3601), "negative-ttl: 3601 is not between 0 and 3600"),
+            (Config(udp_size=511), "udp-size: 511 is not between 512 and 4096"),
+            (Config(udp_size=65535), "udp-size: 65535 is not between 512 and 4096"),
+            (Config(tcp=Tcp(connections=0)), "tcp.connections: 0 is not between 1 and 1000000"),
+            (Config(tcp=Tcp(idle_seconds=0)), "tcp.idle-seconds: 0 is not between 0.1 and 86400"),
+            (Config(tcp=Tcp(idle_seconds=float("nan"))), "tcp.idle-seconds: nan is not between 0.1 and 86400"),
+            (Config(listen=()), "listen: at least one is needed"),
+            (Config(listen=("53",)), "listen: '53': expected ADDRESS:PORT, such as 127.0.0.1:1053 or [::1]:1053"),
+            (Config(listen=("",)), "listen: '': expected ADDRESS:PORT, such as 127.0.0.1:1053 or [::1]:1053"),
+            (Config(listen=("127.0.0.1:",)), "listen: '127.0.0.1:': expected a port from 0 to 65535"),
+            (Config(listen=("127.0.0.1:-1",)), "listen: '127.0.0.1:-1': expected a port from 0 to 65535"),
+            (Config(listen=("127.0.0.1:65536",)), "listen: '127.0.0.1:65536': expected a port from 0 to 65535"),
+            (Config(listen=("127.0.0.1:٥٣",)), "listen: '127.0.0.1:٥٣': expected a port from 0 to 65535"),
+            (Config(listen=("[::1:53",)), "listen: '[::1:53': "),
+            (Config(service_cidr=()), "service-cidr: at least one is needed"),
+            (Config(service_cidr=("10.96.0.1/16",)), "service-cidr: '10.96.0.1/16': 10.96.0.1/16 has host bits set"),
+            (Config(service_cidr=("10.0.0.0/16", "10.1.0.0/16")), "service-cidr: 10.0.0.0/16, 10.1.0.0/16: expected"),
+            (Config(zone=()), "zone: at least one is needed"),
+            (Config(zone=("a..b",)), "zone: 'a..b': "),
+            (Config(zone=("a" * 60,)), f"zone: '{'a' * 60}': longer than 54 bytes"),
+            (Config(zone=("10.in-addr.arpa",)), "zone: '10.in-addr.arpa': this is a reverse zone"),
+            (Config(reverse_zone=("cluster.local",)), "reverse-zone: 'cluster.local': expected a name below"),
+            (Config(reverse_zone=("10.96.0.0/33",)), "reverse-zone: '10.96.0.0/33': "),
+            (Config(dns_service="kube-dns"), "dns-service: 'kube-dns': expected NAMESPACE/NAME"),
+            (Config(dns_service="a/b/c"), "dns-service: 'a/b/c': expected NAMESPACE/NAME"),
+        ],
+    )
+    def test_what_cannot_be(self, settings: Config, expected: str) -> None:
+        (line,) = faults(settings)
+        assert line.startswith(expected)
+
+    def test_every_fault_is_named(self) -> None:
+        settings = Config(ttl=-1, udp_size=1, listen=("a", "b"), zone=("..",), dns_service="")
+        told = [line.partition(":")[0] for line in faults(settings)]
+        assert told == ["ttl", "udp-size", "listen", "listen", "zone", "dns-service"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:1053", ("127.0.0.1", 1053)),
+        ("127.0.0.1", ("127.0.0.1", 53)),
+        ("0.0.0.0:0", ("0.0.0.0", 0)),
+        ("[::1]:1053", ("::1", 1053)),
+        ("[::1]", ("::1", 53)),
+        ("::1", ("::1", 53)),
+        ("::", ("::", 53)),
+        ("[fe80::1%lo]:53", ("fe80::1%lo", 53)),
+    ],
+)
+def test_addresses_to_listen_on(text: str, expected: tuple[str, int]) -> None:
+    assert config.listen_address(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("in-addr.arpa", True),
+        ("96.10.in-addr.arpa.", True),
+        ("IP6.ARPA", True),
+        ("10.96.0.0/16", True),
+        ("fd00::/8", True),
+        ("cluster.local", False),
+        ("arpa.example", False),
+    ],
+)
+def test_reverse_zones_are_told_from_the_others(text: str, expected: bool) -> None:
+    assert config.is_reverse(text) is expected
