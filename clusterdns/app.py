@@ -1,6 +1,6 @@
 """Builds everything once, starts it, stops it.
 
-This is the one place where parts are put together: sources feed the index, the index answers, the server asks.
+This is the one place where parts are put together: a source feeds the index, the index answers, the server asks.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import socket
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from clusterdns import __version__, config, names
 from clusterdns.index import Index
 from clusterdns.nodes import Zone
+from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
 from clusterdns.respond import responder
 from clusterdns.server import Limits, Server, address_text
 from clusterdns.sources.manifests import Manifests
@@ -28,48 +29,120 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from clusterdns.config import Config
-    from clusterdns.events import Event
+    from clusterdns.http import Views
     from clusterdns.names import Address, Name
+    from clusterdns.objects import Object
+    from clusterdns.sources.cluster import Cluster
+
+    Source: TypeAlias = Manifests | Cluster
 
 log = logging.getLogger("clusterdns")
 
+SNAPSHOT_SECONDS = 30.0
+
 
 async def serve(settings: Config) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ManifestError and CannotListen before it answers the first query."""
+    """Serve until SIGTERM or SIGINT. Raises ManifestError, NoCredentials and CannotListen before the first answer."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     started = time.monotonic()
-    source = Manifests([Path(path) for path in settings.manifests], settings.service_cidr)
+    source = build_source(settings)
     index = build_index(settings)
-    index.apply(source.load())
-    server = build_server(settings, index)
-    bound = await server.start([config.listen_address(each) for each in settings.listen])
-    gc.collect()
-    gc.freeze()  # what is read at the start stays: the collector need not look through it again and again
-    log.info("clusterdns %s, ready after %.2f s", __version__, time.monotonic() - started)
-    for host, port in bound:
-        log.info("listening on %s, UDP and TCP", address_text(host, port))
+    index.apply(await source.open())
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.snapshot:
+            await stack.enter_async_context(_keeping_a_snapshot(Path(settings.snapshot), index))
+        server = build_server(settings, index)
+        bound = await server.start([config.listen_address(each) for each in settings.listen])
+        stack.push_async_callback(server.stop)
+        if settings.http:
+            views = build_views(index, source)
+            await views.start(*config.listen_address(settings.http))
+            stack.push_async_callback(views.stop)
+        log.info("clusterdns %s, answering after %.2f s", __version__, time.monotonic() - started)
+        for host, port in bound:
+            log.info("listening on %s, UDP and TCP", address_text(host, port))
+        _settle(index, started)
 
-    following = asyncio.create_task(_follow(source.changes(), index, stop))
-    try:
+        following = asyncio.create_task(_follow(source, index, stop, started))
         await stop.wait()
-    finally:
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
-        await server.stop()
     log.info("stopped")
 
 
-async def _follow(changes: AsyncIterator[list[Event]], index: Index, stop: asyncio.Event) -> None:
+async def _follow(source: Source, index: Index, stop: asyncio.Event, started: float) -> None:
     """Apply what a source says for as long as it speaks; a fault in here must not pass for a quiet cluster."""
+    is_synced = index.is_synced
     try:
-        async for events in changes:
+        async for events in source.changes():
             index.apply(events)
+            if index.is_synced and not is_synced:
+                is_synced = True
+                _settle(index, started)
     finally:
         stop.set()
+
+
+def _settle(index: Index, started: float) -> None:
+    """Once all is read: it stays, so the collector need not look through it again and again."""
+    if index.is_synced:
+        gc.collect()
+        gc.freeze()
+        counts = (len(index.objects(Service)), len(index.objects(EndpointSlice)))
+        log.info("ready after %.2f s: %d Services, %d EndpointSlices", time.monotonic() - started, *counts)
+
+
+@contextlib.asynccontextmanager
+async def _keeping_a_snapshot(path: Path, index: Index) -> AsyncIterator[None]:
+    """Begin with what the file holds, and write down what is known: again and again, and at the end."""
+    from clusterdns.sources.snapshot import Snapshot  # noqa: PLC0415
+
+    snapshot = Snapshot(path)
+    index.apply(snapshot.read())
+
+    async def write_again_and_again() -> None:
+        serial = None
+        while True:
+            await asyncio.sleep(SNAPSHOT_SECONDS)
+            if index.is_synced and serial != (serial := index.zones[0].serial):
+                await snapshot.write(index.objects)
+
+    writing = asyncio.create_task(write_again_and_again())
+    try:
+        yield
+    finally:
+        writing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await writing
+        if index.is_synced:
+            await snapshot.write(index.objects)
+
+
+def build_source(settings: Config) -> Source:
+    """Manifests if there are any, else a cluster."""
+    if settings.manifests:
+        return Manifests([Path(path) for path in settings.manifests], settings.service_cidr)
+    from clusterdns.sources.cluster import Access, Cluster, Patience, Selection  # noqa: PLC0415 - it takes half a second
+
+    selection = Selection(
+        kinds=_kinds(settings),
+        namespaces=frozenset(settings.namespaces),
+        namespace_labels=settings.namespace_labels,
+        labels=settings.labels,
+    )
+    kubeconfig = Path(settings.kubeconfig) if settings.kubeconfig else None
+    return Cluster(Access(settings.api_server, kubeconfig, settings.context or None), selection, Patience())
+
+
+def _kinds(settings: Config) -> tuple[type[Object], ...]:
+    """What the names are made of."""
+    endpoints = (EndpointSlice,) if settings.endpoints else ()
+    pods = (Pod,) if settings.pods == "verified" else ()
+    return (Namespace, Service, *endpoints, *pods)
 
 
 def build_index(settings: Config) -> Index:
@@ -78,6 +151,8 @@ def build_index(settings: Config) -> Index:
     return Index(
         [_zone(settings, names.from_text(text)) for text in settings.zone],
         [_zone(settings, name, primary, is_reverse=True) for name in dict.fromkeys(reverse)],
+        awaited=_kinds(settings),
+        selects_namespaces=bool(settings.namespace_labels),
         dns_service=config.service_key(settings.dns_service),
         own_addresses=tuple(_own_addresses(settings)),
         clock=time.time,
@@ -96,6 +171,7 @@ def _zone(settings: Config, name: Name, authority: Name | None = None, *, is_rev
         negative_ttl=settings.negative_ttl,
         pods=settings.pods,
         endpoint_pod_names=settings.endpoint_pod_names,
+        ignore_empty_service=settings.ignore_empty_service,
     )
 
 
@@ -117,3 +193,34 @@ def build_server(settings: Config, index: Index) -> Server:
     respond = partial(responder, index, Dialect(udp_size=settings.udp_size, extended_errors=settings.extended_errors))
     limits = Limits(connections=settings.tcp.connections, idle_seconds=settings.tcp.idle_seconds)
     return Server(respond(stream=False), respond(stream=True), limits)
+
+
+def build_views(index: Index, source: Source) -> Views:
+    from clusterdns.http import Views  # noqa: PLC0415
+    from clusterdns.metrics import Metrics, Readings, Watch  # noqa: PLC0415
+
+    kinds = (Namespace, Service, EndpointSlice, Pod)
+
+    def objects() -> dict[str, int]:
+        return {each.__name__: len(index.objects(each)) for each in kinds}
+
+    def missing() -> list[str]:
+        return [f"{kind}: not listed yet" for kind in index.awaited]
+
+    if isinstance(source, Manifests):
+        return Views(missing, Metrics(Readings(objects)).text)
+
+    def watches() -> list[Watch]:
+        now = time.monotonic()
+        return [
+            Watch(
+                each.resource,
+                None if each.heard_at is None else now - each.heard_at,
+                None if each.listed_at is None else now - each.listed_at,
+                each.restarts,
+                each.differences,
+            )
+            for each in source.health
+        ]
+
+    return Views(missing, Metrics(Readings(objects, watches, source.propagation, source.programming)).text)

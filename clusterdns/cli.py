@@ -12,6 +12,7 @@ import msgspec
 
 from clusterdns import __version__, app, config
 from clusterdns.server import CannotListen
+from clusterdns.sources import NoCredentials
 from clusterdns.sources.manifests import ManifestError
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ def _option(name: str, metavar: str, text: str) -> Callable[[Any], Any]:
 
 @main.command(short_help="Answer queries until SIGTERM or Ctrl-C.")
 @_option("--manifests", "PATH", "A file or folder of Kubernetes manifests, watched for changes. Repeatable.")
+@click.option(
+    "--kubeconfig", metavar="FILE", help="The cluster to serve, in place of manifests or of the pod we are in."
+)
+@click.option("--context", metavar="NAME", help="The context of that kubeconfig.  [default: its current one]")
+@click.option("--api-server", metavar="URL", help="The same for an API server that asks for no credentials.")
+@click.option("--snapshot", metavar="FILE", help="Where to keep what is known, for a start without the API server.")
+@click.option("--http", metavar="ADDRESS:PORT", help="Where to show /health, /ready and /metrics.  [default: nowhere]")
 @_option("--listen", "ADDRESS:PORT", "Where to answer, over UDP and TCP. Repeatable.  [default: 127.0.0.1:1053]")
 @_option(
     "--zone",
@@ -51,12 +59,14 @@ def _option(name: str, metavar: str, text: str) -> Callable[[Any], Any]:
 @click.option("--negative-ttl", type=int, metavar="SECONDS", help="The same for a missing name.  [default: 5]")
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="Settings in YAML.")
 def serve(file: Path | None, zone: tuple[str, ...], **given: object) -> None:
-    r"""Answer the names of the Services in --manifests. Options override --config, which overrides the defaults.
+    """Answer the names of the Services in --manifests, or of a cluster.
+
+    Options override --config, which overrides the defaults.
 
     \b
     clusterdns serve --manifests config/example
     dig @127.0.0.1 -p 1053 alpaca-prod.default.svc.cluster.local
-    """
+    """  # noqa: D301 - the backslash is an escape: click keeps the lines of a paragraph that begins so
     given["zone"] = tuple(each for each in zone if not config.is_reverse(each))
     given["reverse_zone"] = tuple(each for each in zone if config.is_reverse(each))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -64,12 +74,10 @@ def serve(file: Path | None, zone: tuple[str, ...], **given: object) -> None:
         settings = config.read(file) if file else config.Config()
         settings = msgspec.structs.replace(settings, **{k: v for k, v in given.items() if v not in (None, ())})
         config.check(settings)
-        if not settings.manifests:
-            raise click.UsageError("nothing to serve: give --manifests PATH")
         asyncio.run(app.serve(settings))
     except ManifestError as error:
         _fail(*error.faults)
-    except (config.BadConfig, CannotListen) as error:
+    except (config.BadConfig, CannotListen, NoCredentials) as error:
         _fail(*str(error).splitlines())
 
 

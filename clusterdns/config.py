@@ -39,6 +39,36 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     manifests: tuple[str, ...] = ()
     """Files and folders of Kubernetes manifests that the names are made of."""
 
+    kubeconfig: str = ""
+    """A kubeconfig file that leads to the cluster to serve, in place of manifests."""
+
+    context: str = ""
+    """The context of that file; its current one unless given."""
+
+    api_server: str = ""
+    """The URL of an API server that asks for no credentials, such as `kubectl proxy`, in place of both."""
+
+    namespaces: tuple[str, ...] = ()
+    """Only these namespaces of a cluster are served; all unless given."""
+
+    namespace_labels: str = ""
+    """Only namespaces that this label selector matches are served."""
+
+    labels: str = ""
+    """Only Services, EndpointSlices and Pods that this label selector matches are served."""
+
+    endpoints: bool = True
+    """Whether endpoints are followed. Without them there are no headless services, but a large cluster weighs less."""
+
+    ignore_empty_service: bool = False
+    """Whether a ClusterIP service without a ready endpoint is NXDOMAIN: clients try the rest of their search list."""
+
+    snapshot: str = ""
+    """A file to keep what is known of a cluster in, for a start while its API server is away. None unless given."""
+
+    http: str = ""
+    """Where /health, /ready and /metrics are shown, as ADDRESS:PORT. Nowhere unless given."""
+
     service_cidr: tuple[str, ...] = ("10.96.0.0/16",)
     """Where Services without a clusterIP get one; the first is the primary family. Part of kubeadm's 10.96.0.0/12."""
 
@@ -76,11 +106,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 def read(path: Path) -> Config:
     """The configuration in a YAML file. Raises BadConfig."""
     try:
-        content = path.read_bytes()
-        return msgspec.yaml.decode(content, type=Config) if content.strip() else Config()
+        content = msgspec.yaml.decode(path.read_bytes())
+        return Config() if content is None else msgspec.convert(content, Config)
     except OSError as error:
         raise BadConfig(f"{path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, ValueError) as error:
         raise BadConfig(f"{path}: {_one_line(error)}") from error
 
 
@@ -102,6 +132,7 @@ def check(config: Config) -> None:
         ("zone", config.zone, forward_zone),
         ("reverse-zone", config.reverse_zone, reverse_zones),
         ("dns-service", (config.dns_service,), service_key),
+        ("http", (config.http or "127.0.0.1:0",), listen_address),
     )
     for setting, values, parse in texts:
         if not values:
@@ -111,6 +142,11 @@ def check(config: Config) -> None:
                 parse(value)
             except ValueError as error:
                 faults.append(f"{setting}: {value!r}: {error}")
+    if len({":" in each for each in config.service_cidr}) != len(config.service_cidr):
+        faults.append(f"service-cidr: {', '.join(config.service_cidr)}: expected one of IPv4, one of IPv6, or both")
+    origins = [name for name in ("manifests", "kubeconfig", "api_server") if getattr(config, name)]
+    if len(origins) > 1:
+        faults.append(f"{' and '.join(origins).replace('_', '-')}: names come from one of them, not from several")
     if faults:
         raise BadConfig("\n".join(faults))
 
@@ -120,7 +156,8 @@ def listen_address(text: str) -> tuple[str, int]:
     host, separator, port = text.rpartition(":")
     if not separator or (":" in host and not host.endswith("]")):
         host, port = text, "53"
-    host = host.removeprefix("[").removesuffix("]")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
     try:
         ipaddress.ip_address(host)
     except ValueError as error:

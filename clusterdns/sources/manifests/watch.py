@@ -63,8 +63,12 @@ class Manifests:
         self._objects: Objects = {}
         self._troubles: _Troubles = {}
 
-    def load(self) -> list[Event]:
+    async def open(self) -> list[Event]:
         """All that there is, a Listed for each kind. Raises ManifestError with all faults of all files."""
+        return self.load()
+
+    def load(self) -> list[Event]:
+        """The same, outside of a loop."""
         seen = survey(self._paths)
         faults = [Fault(Place(path), reason) for path, reason in seen.faults.items()]
         contents: dict[Path, list[Found]] = {}

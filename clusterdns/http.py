@@ -1,0 +1,51 @@
+"""What operators and probes ask over HTTP: /health, /ready and /metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from clusterdns.server import CannotListen, address_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Views:
+    """The pages.
+
+    missing: what keeps us from being ready, in words; empty when nothing does.
+    metrics: the metrics in the text format of Prometheus.
+    """
+
+    def __init__(self, missing: Callable[[], list[str]], metrics: Callable[[], bytes]) -> None:
+        self._missing = missing
+        self._metrics = metrics
+        app = web.Application()
+        app.add_routes(
+            [web.get("/health", self._health), web.get("/ready", self._ready), web.get("/metrics", self._show_metrics)]
+        )
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def start(self, host: str, port: int) -> None:
+        """Raises CannotListen."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise CannotListen(f"cannot listen on {address_text(host, port)}: {error.strerror}") from error
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.Response(text="OK")
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        missing = self._missing()
+        return web.Response(text="\n".join(missing) or "OK", status=503 if missing else 200)
+
+    async def _show_metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

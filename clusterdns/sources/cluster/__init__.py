@@ -1,0 +1,12 @@
+"""A Kubernetes API as the source.
+
+connection            ->  following              ->  gathering
+credentials, requests,    one kind: listed, then     all kinds as one
+bodies as they come       watched without a gap      stream of batches
+"""
+
+from clusterdns.sources.cluster.connection import Access
+from clusterdns.sources.cluster.following import Health, Patience
+from clusterdns.sources.cluster.gathering import Cluster, Selection
+
+__all__ = ["Access", "Cluster", "Health", "Patience", "Selection"]

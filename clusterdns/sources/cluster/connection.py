@@ -1,0 +1,150 @@
+"""The way to an API server: credentials, TLS, and requests whose bodies are read as they come.
+
+The one door to the kubernetes package. It loads credentials (the service account of a pod, kubeconfig files with
+certificates, tokens and exec plugins) and makes the requests; bodies are handed on raw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import msgspec
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from msgspec import Struct
+
+from clusterdns.sources import NoCredentials
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+CONNECT_SECONDS = 10.0
+
+Lost = (aiohttp.ClientError, OSError, TimeoutError, EOFError)
+"""What a request fails with when it is not the API server that says no."""
+
+
+class Refused(Exception):
+    """The API server's own no: a status of 400 or above, or an ERROR event in a watch."""
+
+    def __init__(self, code: int, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{code} {message}")
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+
+class Status(Struct):
+    """The body of a refusal (meta/v1 Status)."""
+
+    code: int = 0
+    message: str = ""
+
+
+class Access(Struct, frozen=True):
+    """Where an API server is, and what opens it: a URL, a kubeconfig file, or else the pod that we are in."""
+
+    api_server: str = ""
+    kubeconfig: Path | None = None
+    context: str | None = None
+
+    async def configuration(self) -> Configuration:
+        """Read anew each time, because certificates and tokens are rotated. Raises NoCredentials."""
+        found = Configuration()
+        try:
+            if self.api_server:
+                found.host = self.api_server.rstrip("/")
+            elif self.kubeconfig:
+                if not self.kubeconfig.is_file():
+                    raise NoCredentials(f"{self.kubeconfig}: no such file")
+                await load_kube_config(str(self.kubeconfig), self.context, found, persist_config=False)
+            else:
+                load_incluster_config(found)
+        except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            why = " ".join(str(error).split())
+            if self.kubeconfig:
+                raise NoCredentials(f"{self.kubeconfig}: {why}") from error
+            hint = "nothing to serve: give --manifests PATH or --kubeconfig FILE, or run in a pod"
+            raise NoCredentials(f"{hint} ({why})") from error
+        return found
+
+
+class Connection:
+    """Requests to one API server, all through one pool of connections."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._client: ApiClient | None = None
+        self._made_of: tuple[object, ...] = ()
+        self._opening = asyncio.Lock()
+
+    async def open(self) -> str:
+        """Load the credentials, unless they are; returns where they lead. Raises NoCredentials."""
+        async with self._opening:
+            if self._client is None:
+                configuration = await self._access.configuration()
+                self._client, self._made_of = ApiClient(configuration), _essence(configuration)
+            return str(self._client.configuration.host)
+
+    async def renew(self) -> None:
+        """Forget credentials and connections; the next request loads them again."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def renew_if_rotated(self) -> None:
+        """The same, if a request would be made with other credentials today."""
+        with suppress(NoCredentials, OSError):
+            fresh = await self._access.configuration()
+            if _essence(fresh) != self._made_of:
+                await self.renew()
+
+    async def close(self) -> None:
+        await self.renew()
+
+    @asynccontextmanager
+    async def get(
+        self, path: str, query: Mapping[str, str], silence: float
+    ) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """The body of an answer, in pieces as they come, none of them later than `silence` seconds after the last.
+
+        Raises Refused, NoCredentials, and any of Lost.
+        """
+        await self.open()
+        client = self._client
+        if client is None:
+            raise ConnectionResetError("the credentials were renewed meanwhile")
+        # Compressed bodies would cost us more time than the network saves: we are next to the API server.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        method, url, headers, *_ = await client.param_serialize(
+            "GET", path, query_params=list(query.items()), header_params=headers, auth_settings=["BearerToken"]
+        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence)
+        answer = (await client.rest_client.request(method, url, headers=headers, _request_timeout=timeout)).response
+        try:
+            if answer.status >= 400:
+                raise await _refusal(answer)
+            yield answer.content.iter_any()
+        finally:
+            answer.close()
+
+
+def _essence(configuration: Configuration) -> tuple[object, ...]:
+    """What makes one set of credentials another: where they lead, and what is in their files."""
+    files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    contents = tuple(Path(each).read_bytes() if each else b"" for each in files)
+    return configuration.host, dict(configuration.api_key), contents
+
+
+async def _refusal(answer: aiohttp.ClientResponse) -> Refused:
+    body = await answer.read()
+    try:
+        status = msgspec.json.decode(body, type=Status)
+    except msgspec.DecodeError:
+        status = Status(message=body[:200].decode(errors="replace"))
+    after = answer.headers.get("Retry-After", "")
+    return Refused(answer.status, status.message or answer.reason or "", float(after) if after.isdigit() else None)

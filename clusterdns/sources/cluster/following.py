@@ -1,0 +1,339 @@
+"""Follows one kind of object: listed, then watched, without end and without a gap.
+
+    list  ->  watch  ->  watch  ->  …          each watch resumes at the version that the last one came to
+     ^          |
+     +----------+   the version has expired, lies in the future, or was lost: everything is listed anew, and what
+                    vanished in the gap goes
+
+An API server fails in many ways (tests/test_following.py has a test for each). The rules here are: what is known goes
+on being served; no failure is final; nobody is asked in a tight loop; and a stream that says nothing, not even its
+bookmarks, is not believed to have nothing to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from contextlib import aclosing
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from clusterdns.events import Event, Gone, Listed, Put
+from clusterdns.objects import EndpointSlice, Key, Namespace, Object, Pod, Service
+from clusterdns.sources import NoCredentials
+from clusterdns.sources.cluster.connection import Lost, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from clusterdns.sources.cluster.connection import Connection
+
+log = logging.getLogger("clusterdns.cluster")
+
+GONE = 410
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
+PAGE = 500
+BATCH = 100
+"""Objects that are decoded and handed on before queries get their turn."""
+
+
+class Resource(Struct, frozen=True):
+    """A kind of object as the API names it."""
+
+    kind: type[Object]
+    path: str
+    name: str
+    """As rights are written: `services`, `endpointslices.discovery.k8s.io`."""
+
+
+RESOURCES = (
+    Resource(Namespace, "/api/v1/namespaces", "namespaces"),
+    Resource(Service, "/api/v1/services", "services"),
+    Resource(EndpointSlice, "/apis/discovery.k8s.io/v1/endpointslices", "endpointslices.discovery.k8s.io"),
+    Resource(Pod, "/api/v1/pods", "pods"),
+)
+
+
+class Patience(Struct, frozen=True):
+    """How long to wait for what. Seconds."""
+
+    silence: float = 90.0
+    """A watch that says nothing for longer is replaced: bookmarks come about once a minute."""
+    answer: float = 30.0
+    """The same while a list comes in."""
+    watch: float = 480.0
+    """How long a watch may last; between half of it and all, so that not all clients come back at once."""
+    first_retry: float = 0.2
+    last_retry: float = 30.0
+    relist: float = 1800.0
+    """The watchdog: so long after a list everything is listed again, and compared with what the watches have told."""
+
+
+class Health(Struct):
+    """What there is to know of a watch from outside; times are of time.monotonic()."""
+
+    resource: str
+    heard_at: float | None = None
+    """When the API server last said anything, if only that there is nothing new."""
+    listed_at: float | None = None
+    restarts: int = 0
+    differences: int = 0
+    """What the watchdog has found that the watches had not told."""
+    trouble: str = ""
+    """Why nothing is heard; empty while all is well."""
+
+
+class Heard(Struct, frozen=True):
+    """A batch of events, and how old they are."""
+
+    events: list[Event]
+    at: float
+    """When their bytes came; of time.monotonic()."""
+    triggers: tuple[tuple[Key, float], ...] = ()
+    """Services whose endpoints changed, and when what changed them happened; of time.time()."""
+
+
+class _Line(Struct):
+    type: str
+    object: Raw
+
+
+class _Metadata(Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = field(name="continue", default="")
+    annotations: dict[str, str] | None = None
+
+
+class _Body(Struct):
+    """What all of the API server's JSON has in common: an object's, a list's, a Status's."""
+
+    metadata: _Metadata = field(default_factory=_Metadata)
+    items: list[Raw] | None = None
+    code: int = 0
+    message: str = ""
+
+
+class _Unsupported(Exception):
+    """The API server can not stream a list."""
+
+
+class Following:
+    """One kind of object."""
+
+    def __init__(
+        self, resource: Resource, connection: Connection, patience: Patience, selectors: Mapping[str, str]
+    ) -> None:
+        self.health = Health(resource.name)
+        self._resource = resource
+        self._connection = connection
+        self._patience = patience
+        self._selectors = dict(selectors)
+        self._known: dict[Key, Object] = {}
+        self._listing: dict[Key, Object] | None = None
+        """What has come in of a list that is not complete yet."""
+        self._version = ""
+        """Where to resume; empty if everything has to be listed."""
+        self._is_doubtful = False
+        """Whether the connection was lost, so that the API server may have come back with an older state."""
+        self._streams_lists = True
+        self._line = msgspec.json.Decoder(_Line)
+        self._body = msgspec.json.Decoder(_Body)
+        self._object = msgspec.json.Decoder(resource.kind)
+
+    async def batches(self) -> AsyncGenerator[Heard, None]:
+        """What the API server says, for ever."""
+        failures = 0
+        while True:
+            wait = 0.0
+            try:
+                async with aclosing(self._next_step()) as batches:
+                    async for batch in batches:
+                        failures = 0
+                        yield batch
+            except _Unsupported as error:
+                log.info("%s: %s; listing page by page", self._resource.name, error)
+                self._streams_lists = False
+            except (Refused, NoCredentials, msgspec.DecodeError, *Lost) as error:
+                failures += 1
+                wait = self._delay(failures, error)
+                await self._fail(error, wait)
+            self.health.restarts += 1
+            await asyncio.sleep(wait)
+
+    def _next_step(self) -> AsyncGenerator[Heard, None]:
+        listed_at = self.health.listed_at
+        is_watchdog_due = listed_at is not None and time.monotonic() - listed_at > self._patience.relist
+        if not self._version or is_watchdog_due:
+            return self._stream(from_the_beginning=True) if self._streams_lists else self._pages()
+        if self._is_doubtful:
+            return self._verify()
+        return self._stream()
+
+    # Failures
+
+    def _delay(self, failures: int, error: Exception) -> float:
+        """Exponential, and jittered, so that clients who failed together do not come back together."""
+        if isinstance(error, Refused) and error.code == GONE and failures == 1:
+            return 0.0
+        longest = min(self._patience.last_retry, self._patience.first_retry * 2 ** min(failures - 1, 16))
+        wait = random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, keeps no secret
+        return max(wait, error.retry_after or 0.0) if isinstance(error, Refused) else wait
+
+    async def _fail(self, error: Exception, wait: float) -> None:
+        """Decide what the failure means for the next step, and say so once."""
+        name, trouble = self._resource.name, " ".join(str(error).split()) or type(error).__name__
+        match error:
+            case Refused(code=410):
+                log.info("%s: the watch has expired, listing again", name)
+                self._version = ""
+                return
+            case Refused(code=401):
+                await self._connection.renew()
+            case Refused(code=403):
+                trouble = f"the right to list and watch {name} is missing: {error.message}"
+            case Refused(code=500 | 504) | msgspec.DecodeError():
+                self._version = ""  # such as a version that is no number, or lies in the future
+            case Refused():
+                pass
+            case _:
+                self._is_doubtful = self._streams_lists = True
+                # Certificates are rotated too: a connection that can not be made is made with fresh ones.
+                await self._connection.renew_if_rotated()
+        if trouble != self.health.trouble:
+            log.warning("%s: %s; going on with what is known, trying again in %.1f s", name, trouble, wait)
+        self.health.trouble = trouble
+
+    def _hear(self) -> float:
+        if self.health.trouble:
+            log.info("%s: the API server answers again", self._resource.name)
+            self.health.trouble = ""
+        self.health.heard_at = time.monotonic()
+        return self.health.heard_at
+
+    # Lists and watches
+
+    async def _stream(self, *, from_the_beginning: bool = False) -> AsyncGenerator[Heard, None]:
+        """A watch from the known version on; or from the beginning: first everything that there is."""
+        seconds = random.uniform(self._patience.watch / 2, self._patience.watch)  # noqa: S311
+        query = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": f"{max(1, seconds):.0f}"}
+        self._listing = None
+        if from_the_beginning:
+            query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "resourceVersion": ""}
+            self._listing = {}
+        else:
+            query["resourceVersion"] = self._version
+        rest = b""
+        try:
+            async with self._get(
+                query, self._patience.answer if from_the_beginning else self._patience.silence
+            ) as body:
+                async for piece in body:
+                    at = self._hear()
+                    *lines, rest = (rest + piece).split(b"\n")
+                    for start in range(0, len(lines), BATCH):
+                        yield self._read(lines[start : start + BATCH], at)
+                        await asyncio.sleep(0)
+        except Refused as error:
+            if self._listing is not None and error.code in (400, 422):
+                raise _Unsupported("the API server does not stream lists") from None
+            raise
+        except TimeoutError:
+            if self._listing is not None:
+                raise _Unsupported("the API server did not complete a streamed list") from None
+            self._version = ""  # a version from the future brings silence as well: only a list tells
+            raise TimeoutError(f"nothing was heard for {self._patience.silence:.0f} s, not even a bookmark") from None
+        if rest or self._listing is not None:
+            raise EOFError("the watch was cut off")
+
+    def _read(self, lines: Iterable[bytes], at: float) -> Heard:
+        """The events in whole lines of a watch."""
+        events: list[Event] = []
+        triggers: list[tuple[Key, float]] = []
+        for raw in lines:
+            line = self._line.decode(raw)
+            body = self._body.decode(line.object)
+            if line.type == "ERROR":
+                raise Refused(body.code, body.message)
+            current = self._known if self._listing is None else self._listing
+            if line.type in ("ADDED", "MODIFIED"):
+                new = self._object.decode(line.object)
+                current[new.key] = new
+                events.append(Put(new))
+                triggers += _triggers(new, body.metadata) if self._listing is None else ()
+            elif line.type == "DELETED":
+                key = self._object.decode(line.object).key
+                current.pop(key, None)
+                events.append(Gone(self._resource.kind, key))
+            if self._listing is None:
+                self._version = body.metadata.resource_version or self._version
+            elif (body.metadata.annotations or {}).get(INITIAL_EVENTS_END) == "true":
+                events.append(self._complete(self._listing, body.metadata.resource_version))
+        return Heard(events, at, tuple(triggers))
+
+    async def _pages(self) -> AsyncGenerator[Heard, None]:
+        """Everything, page by page, from a server that can not stream it."""
+        fresh: dict[Key, Object] = {}
+        query = {"limit": str(PAGE)}
+        while True:
+            page = await self._page(query)
+            at, items = self._hear(), page.items or []
+            for start in range(0, len(items), BATCH):
+                objects = [self._object.decode(each) for each in items[start : start + BATCH]]
+                fresh.update((each.key, each) for each in objects)
+                yield Heard([Put(each) for each in objects], at)
+                await asyncio.sleep(0)
+            if not page.metadata.continue_:
+                break
+            query["continue"] = page.metadata.continue_
+        yield Heard([self._complete(fresh, page.metadata.resource_version)], at)
+
+    async def _verify(self) -> AsyncGenerator[Heard, None]:
+        """After a lost connection: a server that was restored from a backup is behind us, and would say nothing."""
+        now = (await self._page({"limit": "1"})).metadata.resource_version
+        yield Heard([], self._hear())
+        self._is_doubtful = False
+        if not (now.isdigit() and self._version.isdigit() and int(now) >= int(self._version)):
+            text = "%s: the API server is at version %s, behind our %s: listing again"
+            log.warning(text, self._resource.name, now, self._version)
+            self._version = ""
+
+    async def _page(self, query: Mapping[str, str]) -> _Body:
+        async with self._get(query, self._patience.answer) as body:
+            return self._body.decode(b"".join([piece async for piece in body]))
+
+    def _get(self, query: Mapping[str, str], silence: float) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return self._connection.get(self._resource.path, {**query, **self._selectors}, silence)
+
+    def _complete(self, fresh: dict[Key, Object], version: str) -> Event:
+        """The list is complete. What it changes, after the first one, are things that no watch has told."""
+        if self.health.listed_at is not None:
+            self._compare(fresh)
+        self._known, self._listing, self._version, self._is_doubtful = fresh, None, version, False
+        self.health.listed_at = time.monotonic()
+        return Listed(self._resource.kind, tuple(fresh.values()))
+
+    def _compare(self, fresh: dict[Key, Object]) -> None:
+        different = [key for key, each in fresh.items() if self._known.get(key) != each]
+        different += [key for key in self._known if key not in fresh]
+        if different:
+            self.health.differences += len(different)
+            some = ", ".join("/".join(key) for key in different[:5])
+            text = "%s: the new list differs from what the watches had told in %d objects: %s"
+            log.warning(text, self._resource.name, len(different), some)
+
+
+def _triggers(new: Object, metadata: _Metadata) -> list[tuple[Key, float]]:
+    stamp = (metadata.annotations or {}).get(TRIGGER)
+    if not (stamp and isinstance(new, EndpointSlice)):
+        return []
+    try:
+        return [(new.service_key, datetime.fromisoformat(stamp).timestamp())]
+    except ValueError:
+        return []
