@@ -175,6 +175,8 @@ def is_reverse(text: str) -> bool:
 def forward_zone(text: str) -> names.Name:
     """Raises ValueError."""
     name = names.from_text(text)
+    if name == names.ROOT:
+        raise ValueError("expected a name such as cluster.local")
     if name.endswith((names.IN_ADDR, names.IP6)):
         raise ValueError("this is a reverse zone; it belongs under reverse-zone")
     if len(name) > LONGEST_ZONE:

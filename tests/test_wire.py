@@ -76,6 +76,20 @@ def opt(
     return owner + pack("!HHIH", 41, size, ttl, len(options) if length is None else length) + options
 
 
+def circle() -> bytes:
+    """Two pointers that lead to each other: the one is read as a part of a label, the other stands behind it.
+
+    The bytes of the one are text as UTF-8 has it, which takes an offset that is beyond 640.
+    """
+    filler = b"\0" + pack("!HHIH", 65280, 1, 0, 700) + bytes(700)
+    start = 12 + len(QUESTION) + len(filler) + 1
+    start += (0x80 - start) % 256
+    filler = b"\0" + pack("!HHIH", 65280, 1, 0, 700 + start - 12 - len(QUESTION) - len(filler))
+    filler += bytes(start - 12 - len(QUESTION) - len(filler))
+    inner = b"\1a" + pack("!H", 0xC000 | start)
+    return filler + bytes([len(inner)]) + inner + pack("!H", 0xC000 | start + 1) + TXT[2:]
+
+
 def as_query(reply: bytes) -> bytes:
     """The reply without its opcode: dnspython has its own ideas of what an UPDATE may ask for."""
     return reply[:2] + bytes([reply[2] & 0x87]) + reply[3:]
@@ -129,6 +143,7 @@ MALFORMED = {
     "bytes behind a record": packet(QUESTION + TXT + b"\0", ADDITIONAL),
     "a record whose name is a pointer to itself": packet(QUESTION + PTR_LOOP, ADDITIONAL),
     "a record whose name is a pointer forward": packet(QUESTION + b"\xc1\0" + TXT[2:], ADDITIONAL),
+    "records whose names lead in a circle": packet(QUESTION + circle(), (1, 0, 0, 2)),
     "more records than any query has": packet(QUESTION + TXT * 9, (1, 0, 0, 9)),
     "65535 records": packet(QUESTION + TXT * 2, (1, 65535, 65535, 65535)),
 }

@@ -119,12 +119,12 @@ class TestAllAddresses:
 
     @needs_ipv6
     def test_the_second_address_of_ipv6(self, tmp_path: Path) -> None:
-        """The kernel would prefer another one as the source."""
+        """The kernel's own choice of a source would be the client's address."""
         namespace = Namespace(tmp_path, "", addresses=["fd00:ffff::5/128", "fd00:ffff::6/128"])
         try:
             server = Serving(tmp_path / "log", "--manifests", EXAMPLE, listen=["[::]:5353"], prefix=namespace.prefix)
-            for host in ("::1", "fd00:ffff::5", "fd00:ffff::6"):
-                dug = dig(f"@{host}", "-p", server.port, NAME, prefix=namespace.prefix)
+            for host, client in (("fd00:ffff::5", "fd00:ffff::6"), ("fd00:ffff::6", "fd00:ffff::5"), ("::1", "::1")):
+                dug = dig("-b", client, f"@{host}", "-p", server.port, NAME, prefix=namespace.prefix)
                 assert dug.answer == [f"{NAME}. 30 IN A {ADDRESS[0]}"]
             assert server.stop() == 0, server.log
         finally:
