@@ -20,6 +20,8 @@ class Holders:
     def __init__(self) -> None:
         self._keys: dict[Address, tuple[Key, ...]] = {}
         self._ordered: dict[int, list[Address]] = {}
+        self._alone: tuple[Key, ...] = ()
+        """The last holder by itself: its next addresses share the tuple, and there are tens of thousands."""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -30,7 +32,9 @@ class Holders:
     def add(self, address: Address, key: Key) -> None:
         held = self._keys.get(address)
         if held is None:
-            self._keys[address] = (key,)
+            if self._alone != (key,):
+                self._alone = (key,)
+            self._keys[address] = self._alone
             if ordered := self._ordered.get(len(address)):
                 insort(ordered, address)
         elif key not in held:

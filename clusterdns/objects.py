@@ -92,7 +92,6 @@ class Conditions(_Part, frozen=True):
 
 
 class ObjectReference(_Part, frozen=True):
-    kind: str = ""
     name: str = ""
 
 

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw, Struct, field
+from msgspec.structs import replace
 
 from clusterdns.events import Event, Gone, Listed, Put
-from clusterdns.objects import EndpointSlice, Key, Namespace, Object, Pod, Service
+from clusterdns.objects import SERVICE_NAME_LABEL, EndpointSlice, Key, Namespace, Object, Pod, Service
 from clusterdns.sources import NoCredentials
 from clusterdns.sources.cluster.connection import Lost, Refused
 
@@ -263,7 +264,7 @@ class Following:
                 raise Refused(body.code, body.message)
             current = self._known if self._listing is None else self._listing
             if line.type in ("ADDED", "MODIFIED"):
-                new = self._object.decode(line.object)
+                new = _lean(self._object.decode(line.object))
                 current[new.key] = new
                 events.append(Put(new))
                 triggers += _triggers(new, body.metadata) if self._listing is None else ()
@@ -285,7 +286,7 @@ class Following:
             page = await self._page(query)
             at, items = self._hear(), page.items or []
             for start in range(0, len(items), BATCH):
-                objects = [self._object.decode(each) for each in items[start : start + BATCH]]
+                objects = [_lean(self._object.decode(each)) for each in items[start : start + BATCH]]
                 fresh.update((each.key, each) for each in objects)
                 yield Heard([Put(each) for each in objects], at)
                 await asyncio.sleep(0)
@@ -327,6 +328,15 @@ class Following:
             some = ", ".join("/".join(key) for key in different[:5])
             text = "%s: the new list differs from what the watches had told in %d objects: %s"
             log.warning(text, self._resource.name, len(different), some)
+
+
+def _lean(new: Object) -> Object:
+    """The object without its labels: but for a slice's service they have done their work, at the API server."""
+    labels = new.metadata.labels
+    if not labels or isinstance(new, Namespace):
+        return new
+    kept = {k: v for k, v in labels.items() if k == SERVICE_NAME_LABEL} if isinstance(new, EndpointSlice) else None
+    return replace(new, metadata=replace(new.metadata, labels=kept))
 
 
 def _triggers(new: Object, metadata: _Metadata) -> list[tuple[Key, float]]:

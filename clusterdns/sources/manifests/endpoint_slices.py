@@ -111,7 +111,7 @@ def _from_pods(service: Service, pods: _ByLabel) -> Iterator[_Member]:
                     conditions=Conditions(ready=is_ready),
                     # Anything else would let a pod speak under the name of another service.
                     hostname=(pod.spec.subdomain == service.metadata.name and pod.spec.hostname) or None,
-                    target_ref=ObjectReference(kind="Pod", name=pod.metadata.name),
+                    target_ref=ObjectReference(pod.metadata.name),
                 ),
             )
 
