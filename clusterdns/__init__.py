@@ -1,8 +1,8 @@
 """clusterdns: the DNS server that gives a Kubernetes cluster its names.
 
 sources  ->  events  ->  index  ->  answer  ->  wire  ->  server
-(manifests)  Listed      who has    question    values    packets in,
-             Put Gone    this name  -> Answer   <-> bytes packets out
+(cluster,    Listed      who has    question    values    packets in,
+manifests)   Put Gone    this name  -> Answer   <-> bytes packets out
 """
 
 __version__ = "0.1.0"
