@@ -35,7 +35,7 @@ class Holders:
             if self._alone != (key,):
                 self._alone = (key,)
             self._keys[address] = self._alone
-            if ordered := self._ordered.get(len(address)):
+            if (ordered := self._ordered.get(len(address))) is not None:
                 insort(ordered, address)
         elif key not in held:
             self._keys[address] = (*held, key)
@@ -44,13 +44,13 @@ class Holders:
         left = tuple(each for each in self._keys.get(address, ()) if each != key)
         if left:
             self._keys[address] = left
-        elif self._keys.pop(address, None) and (ordered := self._ordered.get(len(address))):
+        elif self._keys.pop(address, None) and (ordered := self._ordered.get(len(address))) is not None:
             del ordered[bisect_left(ordered, address)]
 
     def any_below(self, length: int, digits: str) -> bool:
         """Whether an address of that many bytes begins with these hexadecimal digits."""
         ordered = self._ordered.get(length)
-        if not ordered:
+        if ordered is None:
             ordered = self._ordered[length] = sorted(each for each in self._keys if len(each) == length)
         at = bisect_left(ordered, bytes.fromhex(digits.ljust(2 * length, "0")))
         return at < len(ordered) and ordered[at].hex().startswith(digits)

@@ -163,10 +163,14 @@ def _alias(question: Question, node: ServiceName, index: Index) -> Answer:
         if found is None:
             return Answer(records=tuple(records), settled=len(records) == 1)
         if any(target == each.owner for each in records) or len(records) == LONGEST_CHAIN:
-            reason = Reason(f"externalName of Service {_called(node)} leads in a circle, or over more than 8 names")
+            reason = Reason(
+                f"externalName of Service {_called(node)} leads in a circle, or over more than {LONGEST_CHAIN} names"
+            )
             return Answer(records=tuple(records), settled=False, reason=reason)
         if not (isinstance(found, ServiceName) and found.service.is_external_name):
             end = answer(Question(target, question.qtype), found, index)
+            if end.rcode == Rcode.SERVFAIL:
+                return end
             return Answer(
                 rcode=end.rcode,
                 records=(*records, *end.records),
@@ -240,7 +244,7 @@ def _called(node: ServiceName) -> str:
 def _reason_for_nothing(node: Nothing) -> Reason | None:
     match node.encloser:
         case PodNamespace(namespace=namespace):
-            return Reason(f"no pod of namespace {namespace} has this address")
+            return Reason(f"no such address of a pod in namespace {namespace}")
         case EmptyNonTerminal(lacks=lacks) if lacks:
             return Reason(f"no {lacks} of this name in {names.to_text(node.name)}")
         case ServiceName() as service:
@@ -252,7 +256,11 @@ def _reason_for_nothing(node: Nothing) -> Reason | None:
 
 
 def _reason_for_not_ready(node: ServiceName) -> Reason:
-    count = sum(len(each.endpoints or ()) for each in node.slices)
+    addresses: dict[str, set[str]] = {}
+    for each in node.slices:
+        family = addresses.setdefault(each.address_type, set())
+        family.update(endpoint.addresses[0] for endpoint in each.endpoints or () if endpoint.addresses)
+    count = max(map(len, addresses.values()), default=0)  # a dual-stack endpoint is one, with an address of each family
     have = {0: "no endpoints", 1: "1 endpoint, not ready"}.get(count, f"{count} endpoints, none ready")
     return Reason(f"Service {_called(node)} has {have}")
 

@@ -23,10 +23,11 @@ from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
 from clusterdns.respond import responder
 from clusterdns.server import Limits, Server, address_text
 from clusterdns.sources.manifests import Manifests
+from clusterdns.sources.snapshot import Snapshot
 from clusterdns.wire import Dialect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from clusterdns.config import Config
     from clusterdns.http import Views
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("clusterdns")
 
-SNAPSHOT_SECONDS = 30.0
-
 
 async def serve(settings: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises ManifestError, NoCredentials and CannotListen before the first answer."""
@@ -50,10 +49,11 @@ async def serve(settings: Config) -> None:
     started = time.monotonic()
     source = build_source(settings)
     index = build_index(settings)
-    index.apply(await source.open())
     async with contextlib.AsyncExitStack() as stack:
         if settings.snapshot:
-            await stack.enter_async_context(_keeping_a_snapshot(Path(settings.snapshot), index))
+            snapshot = Snapshot(Path(settings.snapshot), _kinds(settings), index)
+            await stack.enter_async_context(snapshot.kept())
+        index.apply(await source.open())
         server = build_server(settings, index)
         bound = await server.start([config.listen_address(each) for each in settings.listen])
         stack.push_async_callback(server.stop)
@@ -94,32 +94,6 @@ def _settle(index: Index, started: float) -> None:
         gc.freeze()
         counts = (len(index.objects(Service)), len(index.objects(EndpointSlice)))
         log.info("ready after %.2f s: %d Services, %d EndpointSlices", time.monotonic() - started, *counts)
-
-
-@contextlib.asynccontextmanager
-async def _keeping_a_snapshot(path: Path, index: Index) -> AsyncIterator[None]:
-    """Begin with what the file holds, and write down what is known: again and again, and at the end."""
-    from clusterdns.sources.snapshot import Snapshot  # noqa: PLC0415
-
-    snapshot = Snapshot(path)
-    index.apply(snapshot.read())
-
-    async def write_again_and_again() -> None:
-        serial = None
-        while True:
-            await asyncio.sleep(SNAPSHOT_SECONDS)
-            if index.is_synced and serial != (serial := index.zones[0].serial):
-                await snapshot.write(index.objects)
-
-    writing = asyncio.create_task(write_again_and_again())
-    try:
-        yield
-    finally:
-        writing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await writing
-        if index.is_synced:
-            await snapshot.write(index.objects)
 
 
 def build_source(settings: Config) -> Source:

@@ -1,4 +1,4 @@
-"""The commands and their exit codes: 0 done, 1 "no" as an answer, 2 wrong use or configuration, 3 nobody to ask."""
+"""The commands and their exit codes: 0 done, 2 wrong use or configuration."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WRONG_USE = 2
+FAULT = 70
+"""EX_SOFTWARE of sysexits.h, so that a fault is never taken for an answer."""
 
 _POD_MODES = ["disabled", "insecure", "verified"]
 
@@ -70,6 +72,7 @@ def serve(file: Path | None, zone: tuple[str, ...], **given: object) -> None:
     given["zone"] = tuple(each for each in zone if not config.is_reverse(each))
     given["reverse_zone"] = tuple(each for each in zone if config.is_reverse(each))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells how many changes; we tell which
     try:
         settings = config.read(file) if file else config.Config()
         settings = msgspec.structs.replace(settings, **{k: v for k, v in given.items() if v not in (None, ())})
@@ -79,6 +82,10 @@ def serve(file: Path | None, zone: tuple[str, ...], **given: object) -> None:
         _fail(*error.faults)
     except (config.BadConfig, CannotListen, NoCredentials) as error:
         _fail(*str(error).splitlines())
+    except Exception as error:  # a fault of ours; no traceback reaches a user
+        logging.getLogger("clusterdns").debug("the fault in full", exc_info=True)
+        click.echo(f"clusterdns: a fault in the program, please report it: {error!r}", err=True)
+        raise SystemExit(FAULT) from None
 
 
 def _fail(*lines: str) -> NoReturn:

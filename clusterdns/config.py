@@ -7,6 +7,7 @@ part plain values.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +17,7 @@ from clusterdns import names
 from clusterdns.nodes import Pods
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -111,7 +112,7 @@ def read(path: Path) -> Config:
     except OSError as error:
         raise BadConfig(f"{path}: {error.strerror}") from error
     except (msgspec.DecodeError, ValueError) as error:
-        raise BadConfig(f"{path}: {_one_line(error)}") from error
+        raise BadConfig(f"{path}{_in_plain_words(str(error))}") from error
 
 
 def check(config: Config) -> None:
@@ -144,11 +145,31 @@ def check(config: Config) -> None:
                 faults.append(f"{setting}: {value!r}: {error}")
     if len({":" in each for each in config.service_cidr}) != len(config.service_cidr):
         faults.append(f"service-cidr: {', '.join(config.service_cidr)}: expected one of IPv4, one of IPv6, or both")
+    if config.manifests:
+        faults += [f"{name}: it is for a cluster, not for manifests" for name in _only_for_a_cluster(config)]
+    if config.ignore_empty_service and not config.endpoints:
+        faults.append("ignore-empty-service: it takes endpoints, which are off")
+    for setting, zones in (("zone", config.zone), ("reverse-zone", config.reverse_zone)):
+        given = [each for each in map(names.possible, zones) if each is not None]
+        faults += [
+            f"{setting}: {names.to_text(inner)} lies within {names.to_text(outer)}"
+            for inner in given
+            for outer in given
+            if outer in names.ancestors(inner)
+        ]
     origins = [name for name in ("manifests", "kubeconfig", "api_server") if getattr(config, name)]
     if len(origins) > 1:
         faults.append(f"{' and '.join(origins).replace('_', '-')}: names come from one of them, not from several")
     if faults:
         raise BadConfig("\n".join(faults))
+
+
+def _only_for_a_cluster(config: Config) -> Iterator[str]:
+    """The settings in use that manifests have no use for."""
+    default = Config()
+    for name in ("context", "namespaces", "namespace_labels", "labels", "endpoints", "snapshot"):
+        if getattr(config, name) != getattr(default, name):
+            yield name.replace("_", "-")
 
 
 def listen_address(text: str) -> tuple[str, int]:
@@ -206,5 +227,27 @@ def service_key(text: str) -> tuple[str, str]:
     return namespace, name
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+_KINDS = {
+    "object": "settings by name",
+    "array": "a list",
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "nothing",
+}
+
+
+def _in_plain_words(fault: str) -> str:
+    """What msgspec and its YAML parser say, as `: setting: what was expected` or `:line: what is wrong`."""
+    if match := re.search(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`(?: - at `\$\.?(.*)`)?", fault):
+        expected, got, setting = match.groups()
+        return f": {setting or 'the file'}: expected {_KINDS.get(expected, expected)}, not {_KINDS.get(got, got)}"
+    if match := re.search(r"Invalid enum value (.*) - at `\$\.(.*)`", fault):
+        return f": {match[2]}: {match[1]} is none of its values"
+    if match := re.search(r"unknown field `(.*?)`(?: - at `\$\.(.*)`)?", fault):
+        setting, within = match.groups()
+        return f": {f'{within}.' if within else ''}{setting}: there is no such setting"
+    if match := re.search(r"^(.*?)\s*in \"<byte string>\", line (\d+)", fault, re.DOTALL):
+        return f":{match[2]}: {' '.join(match[1].split())}"
+    return f": {' '.join(fault.split())}"

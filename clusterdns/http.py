@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from clusterdns.server import CannotListen, address_text
+from clusterdns.server import CannotListen, address_text, why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ class Views:
             await web.TCPSite(self._runner, host, port).start()
         except OSError as error:
             await self._runner.cleanup()
-            raise CannotListen(f"cannot listen on {address_text(host, port)}: {error.strerror}") from error
+            raise CannotListen(f"cannot listen on {address_text(host, port)}: {why(error, port)}") from error
 
     async def stop(self) -> None:
         await self._runner.cleanup()

@@ -96,6 +96,7 @@ class Index:
         clock: Callable[[], float] = lambda: 0,
     ) -> None:
         self.nodes: dict[Name, Node] = {}
+        """Readers keep hold of this very dictionary: it is changed, and never replaced."""
         self.zones = tuple(zones)
         self.own_addresses = tuple(own_addresses)
         self._selects_namespaces = selects_namespaces
@@ -137,6 +138,11 @@ class Index:
         return not self._awaited
 
     @property
+    def serial(self) -> int:
+        """It grows with each change."""
+        return self._serial
+
+    @property
     def awaited(self) -> list[str]:
         """The kinds that have not been listed yet."""
         return sorted(each.__name__ for each in self._awaited)
@@ -164,23 +170,25 @@ class Index:
 
     def _below(self, encloser: Node, name: Name) -> Node:
         """The node of a name that has none yet, below its closest encloser so far."""
-        found: Node | None = None
         match encloser:
             case ServiceName() if encloser.name not in self._grown:
                 self._grow(encloser)
                 return self.find(name) or _nothing(encloser)
             case PodNamespace():
-                found = self._pod(encloser, name)
+                return self._pod(encloser, name) or _unlisted(encloser)
             case Apex() if encloser.zone.is_reverse:
-                found = self._address(encloser, name)
+                return self._address(encloser, name) or _unlisted(encloser)
             case _:
+                # Whoever finds a `nothing` looks no further, so it is set only here, where all names below are kept.
                 if encloser.nothing is None:
                     encloser.nothing = _nothing(encloser)
                 return encloser.nothing
-        return found or _nothing(encloser)
 
     def _grow(self, service: ServiceName) -> None:
         """Make the nodes below a service: its named ports and its ready endpoints."""
+        self._grown[service.name] = ()
+        if service.is_missing:
+            return
         grown: dict[Name, Node] = {}
         for port, protocol in dict.fromkeys(service.named_ports()):
             self._grow_port(grown, service, port, protocol)
@@ -238,7 +246,7 @@ class Index:
     def _primary_nodes(self, keys: Iterable[Key]) -> Iterator[ServiceName]:
         for key in keys:
             node = self.nodes.get(self._primary_name(key))
-            if isinstance(node, ServiceName) and not node.service.is_external_name:
+            if isinstance(node, ServiceName) and not (node.service.is_external_name or node.is_missing):
                 yield node
 
     def _primary_name(self, key: Key) -> Name:
@@ -299,12 +307,12 @@ class Index:
             if name is None:
                 continue
             if not (exists or (self._services_in[namespace] and not self._selects_namespaces)):
-                self.nodes.pop(name, None)
+                self._drop(name)
             elif name not in self.nodes:
                 self.nodes[name] = EmptyNonTerminal(name=name, zone=zone, lacks="Service")
             name = names.below(namespace, "pod", parent=zone.name)
             if not exists or zone.pods == "disabled":
-                self.nodes.pop(name, None)
+                self._drop(name)
             elif name not in self.nodes:
                 self.nodes[name] = PodNamespace(name=name, zone=zone, namespace=namespace)
 
@@ -341,11 +349,18 @@ class Index:
                 continue
             for made in (*self._grown.pop(name, ()), *self._mentioned_at.pop(name, ())):
                 self.nodes.pop(made, None)
-            if service is None:
-                self.nodes.pop(name, None)
-            else:
+            self._drop(name)
+            if service is not None:
                 slices = self._slices_of.get(key, ())
                 self.nodes[name] = ServiceName(name=name, zone=zone, service=service, slices=slices)
+
+    def _drop(self, name: Name) -> None:
+        """Remove a node, and its circle with its Nothing: the collector does not look at frozen objects."""
+        node = self.nodes.pop(name, None)
+        if node is not None:
+            node.nothing = None
+        if isinstance(node, PodNamespace):
+            node.unlisted = None
 
     def _replace_pod(self, old: Pod | None, new: Pod | None) -> None:
         for pod in filter(None, (old, new)):
@@ -372,6 +387,12 @@ def _either(old: T | None, new: T | None) -> T:
 
 def _ready_addresses(slice_: EndpointSlice) -> Iterator[str]:
     return (address for each in slice_.endpoints or () if each.is_ready for address in each.addresses)
+
+
+def _unlisted(encloser: Apex | PodNamespace) -> Nothing:
+    if encloser.unlisted is None:
+        encloser.unlisted = _nothing(encloser)
+    return encloser.unlisted
 
 
 def _nothing(encloser: Node) -> Nothing:

@@ -46,6 +46,14 @@ def below(*labels: str, parent: Name) -> Name:
     return name
 
 
+def possible(text: str) -> Name | None:
+    """The text as a Name, or None if it is none."""
+    try:
+        return from_text(text)
+    except NotAName:
+        return None
+
+
 def possibly_below(*labels: str, parent: Name) -> Name | None:
     """The same, or None: Kubernetes may hold what DNS can not say."""
     try:

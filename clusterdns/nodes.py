@@ -2,7 +2,8 @@
 
 A node says who has a name; which records follow from that is answer.py's business. Nodes are never edited: a change in
 the cluster replaces them, and with a node go the replies that were encoded for it. So whoever reads sees the old answer
-or the new one, and a remembered reply can not outlive what it was made of.
+or the new one, and a remembered reply can not outlive what it was made of. (`replies` and `nothing` are memory: they do
+change, but nothing that they say does.)
 """
 
 from __future__ import annotations
@@ -66,7 +67,10 @@ class Node(Struct, eq=False, kw_only=True):
 
 
 class Apex(Node, eq=False, kw_only=True):
-    """The zone's own name."""
+    """The zone's own name. Below that of a reverse zone the names are addresses: they are read, not kept."""
+
+    unlisted: Nothing | None = None
+    """What is said of such names that nobody has."""
 
 
 class EmptyNonTerminal(Node, eq=False, kw_only=True):
@@ -80,6 +84,8 @@ class PodNamespace(EmptyNonTerminal, eq=False, kw_only=True):
     """`<namespace>.pod.<zone>`, whose names are addresses: they are read, not kept."""
 
     namespace: str
+    unlisted: Nothing | None = None
+    """What is said of those that are not there."""
 
 
 class SchemaVersion(Node, eq=False, kw_only=True):

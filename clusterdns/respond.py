@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Respond: TypeAlias = "Callable[[bytes], bytes | None]"
 """From a query's bytes to the reply's; None if it deserves none."""
 
-MOST_FORMS = 32
+MOST_FORMS = 12
 """How many forms of queries a node remembers replies for; clients use a handful, only an attacker uses more."""
 
 _DATAGRAM, _STREAM = b"u", b"t"

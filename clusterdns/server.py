@@ -25,7 +25,10 @@ log = logging.getLogger("clusterdns.server")
 Respond: TypeAlias = "Callable[[bytes], bytes | None]"
 
 DRAIN = 64
-"""Datagrams answered a wake-up, before the loop gets its turn."""
+"""Datagrams, or messages of one stream, answered before the loop gets its turn."""
+
+LAST_ROUNDS = 128
+"""Rounds of that many which are still answered when a socket closes: more than a kernel's buffer holds."""
 
 LONGEST_DATAGRAM = 4096
 """A query that is longer is cut off, and so malformed."""
@@ -136,12 +139,12 @@ def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
             each.close()
         if takes_any and len(made) == 2 and error.errno == errno.EADDRINUSE:
             return _bind(host, 0)  # the one that is free over UDP was not over TCP
-        raise CannotListen(f"cannot listen on {address_text(host, port)}: {_why(error, port)}") from error
+        raise CannotListen(f"cannot listen on {address_text(host, port)}: {why(error, port)}") from error
     udp, tcp = made
     return udp, tcp
 
 
-def _why(error: OSError, port: int) -> str:
+def why(error: OSError, port: int) -> str:
     match error.errno:
         case errno.EADDRINUSE:
             return "the port is in use"
@@ -167,10 +170,14 @@ class _Datagrams:
         wildcard = udp.getsockname()[0] in ("0.0.0.0", "::")
         if wildcard:
             _ask_for_destinations(udp)
-        loop.add_reader(udp, self._drain_any if wildcard else self._drain)
+        self._answer_waiting = self._drain_any if wildcard else self._drain
+        loop.add_reader(udp, self._answer_waiting)
 
     def close(self) -> None:
+        """Answer what has come in so far, and no more."""
         self._loop.remove_reader(self._socket)
+        for _ in range(LAST_ROUNDS):
+            self._answer_waiting()
         self._socket.close()
 
     def _drain(self) -> None:
@@ -264,6 +271,8 @@ class _Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close once the client has read what is answered; at once if it is behind, or on a second call."""
         if self._is_writable and not self._transport.is_closing():
+            while self._answer_one_round():
+                pass
             self._transport.close()
         else:
             self._transport.abort()
@@ -282,15 +291,23 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_writable = True
         self._answer()
-        if self._is_writable:
-            self._transport.resume_reading()
 
     def _answer(self) -> None:
-        """Answer each whole message, for as long as the client reads what it is told."""
+        """Answer what has come in, in rounds, so that one client's pipeline does not hold up the others."""
+        if self._transport.is_closing():
+            return
+        if self._answer_one_round():
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._answer)
+        elif self._is_writable:
+            self._transport.resume_reading()
+
+    def _answer_one_round(self) -> bool:
+        """Answer whole messages for as long as the client reads what it is told; whether there may be more of them."""
         received, at = self._received, 0
-        while self._is_writable and len(received) >= at + 2:
-            end = at + 2 + (received[at] << 8 | received[at + 1])
-            if len(received) < end:
+        for _ in range(DRAIN):
+            end = at + 2 + int.from_bytes(received[at : at + 2], "big")
+            if not self._is_writable or len(received) < max(end, at + 2):
                 break
             reply = self._respond(bytes(received[at + 2 : end]))
             at = end
@@ -299,4 +316,8 @@ class _Connection(asyncio.Protocol):
                 self._transport.close()
                 break
             self._transport.write(struct.pack("!H", len(reply)) + reply)
+        else:
+            del received[:at]
+            return True
         del received[:at]
+        return False

@@ -7,6 +7,7 @@ and every name in a reply that ends as the question does is a pointer into the q
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import count
 from struct import Struct as Format
@@ -262,11 +263,12 @@ def encode(query: Query, answer: Answer, zone: Zone | None, dialect: Dialect, *,
     if width < 1 or len(ring) == 1:
         return Fixed(head, b"".join([*lead[:shown], *ring[:width], trail]))
     starts, ends = _windows(ring, width)
-    return Rotating(head, b"".join(lead), b"".join(ring * 2), starts, ends, trail, next(_first_turns) % len(ring))
+    turn = next(_encoded[query.question.qtype]) % len(ring)
+    return Rotating(head, b"".join(lead), b"".join(ring * 2), starts, ends, trail, turn)
 
 
-_first_turns = count()
-"""So that replies that are not remembered rotate as well."""
+_encoded: defaultdict[int, count[int]] = defaultdict(count)
+"""How many replies were, by type: those that are not remembered rotate too, also for who asks A and AAAA in turn."""
 
 
 def write_error(packet: bytes) -> bytes | None:

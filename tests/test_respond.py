@@ -99,6 +99,13 @@ class TestTheFastWay:
                 assert dns.message.from_wire(reply).rcode() == 3
                 assert reply[12 : 12 + len(name)] == name
 
+    def test_does_not_take_names_that_are_too_long(self) -> None:
+        """Though all that it looks at is how they end."""
+        server = Server(CLUSTER)
+        server.ask("nobody.shop.svc.cluster.local")
+        name = (b"\x3f" + b"x" * 63) * 4 + names.from_text("shop.svc.cluster.local")
+        assert server.datagram(b"\x12\x34\1\0\0\1\0\0\0\0\0\0" + name + b"\0\1\0\1") == b"\x12\x34\x81\1" + bytes(8)
+
     def test_remembers_a_handful_of_forms(self) -> None:
         server = Server(CLUSTER)
         node = server.index.nodes[names.from_text("cart.shop.svc.cluster.local")]

@@ -477,6 +477,18 @@ class TestStop:
             assert await busy.is_over()
         await until(lambda: open_sockets() == before)
 
+    async def test_datagrams_that_have_come_are_answered(self) -> None:
+        """Those that wait in the kernel when the socket closes: a client would take them for lost."""
+        server = Server(echo, echo, Limits())
+        ((_, port),) = await server.start([(LOCAL, 0)])
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.settimeout(1)
+            client.connect((LOCAL, port))
+            for number in range(100):
+                client.send(b"%d" % number)
+            await server.stop()
+            assert [client.recv(100) for _ in range(100)] == [b"re: %d" % number for number in range(100)]
+
     async def test_what_was_asked_is_answered(self) -> None:
         server = Server(echo, echo, Limits())
         ((_, port),) = await server.start([(LOCAL, 0)])

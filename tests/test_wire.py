@@ -512,7 +512,7 @@ class TestNoisyPackets:
             for rtype in ("A", "SRV", "PTR", "ANY")
             for form in ({}, {"use_edns": 0}, {"use_edns": 0, "options": [dns.edns.CookieOption(b"8 bytes!", b"")]})
         ]
-        return [*whole, *MALFORMED.values()]
+        return [*whole, *(each for each in MALFORMED.values() if len(each) < 500)]
 
     @staticmethod
     def disturbed(chance: random.Random, whole: bytes) -> bytes:

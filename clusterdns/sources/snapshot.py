@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import time
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +16,7 @@ from clusterdns.events import Listed
 from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Collection, Iterable
     from pathlib import Path
 
     from clusterdns.events import Event
@@ -25,22 +26,69 @@ log = logging.getLogger("clusterdns.snapshot")
 
 FORMAT = 1
 
+SECONDS = 30.0
+"""How old what the file holds may get."""
+
 
 class _Content(Struct):
     format: int
     written: float
     """Seconds since the epoch."""
-    namespaces: tuple[Namespace, ...]
-    services: tuple[Service, ...]
-    slices: tuple[EndpointSlice, ...]
-    pods: tuple[Pod, ...]
+    namespaces: tuple[Namespace, ...] | None
+    """None for a kind that was not followed: of that nothing is known, not even that there are none."""
+    services: tuple[Service, ...] | None
+    slices: tuple[EndpointSlice, ...] | None
+    pods: tuple[Pod, ...] | None
+
+
+class Known(Protocol):
+    """What an index tells of itself, and takes."""
+
+    @property
+    def is_synced(self) -> bool: ...
+
+    @property
+    def serial(self) -> int: ...
+
+    def objects(self, kind: type[Object]) -> tuple[Object, ...]: ...
+
+    def apply(self, events: Iterable[Event]) -> None: ...
 
 
 class Snapshot:
-    """One file. A snapshot that can not be read or written is a warning, never a reason not to serve."""
+    """One file. That it can not be read or written is a warning, never a reason not to serve.
 
-    def __init__(self, path: Path) -> None:
+    kinds: those that are followed; whatever else an older file holds would never be brought up to date.
+    """
+
+    def __init__(self, path: Path, kinds: Collection[type[Object]], known: Known) -> None:
         self._path = path
+        self._kinds = kinds
+        self._known = known
+        self._written: int | None = None
+        """The serial of what the file holds."""
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncGenerator[None, None]:
+        """Begin with what the file holds, and keep it up: again and again, and at the end."""
+        self._known.apply(self.read())
+        self._written = self._known.serial
+        done = asyncio.Event()
+        keeping = asyncio.create_task(self._keep(done))
+        try:
+            yield
+        finally:
+            done.set()
+            await keeping
+
+    async def _keep(self, done: asyncio.Event) -> None:
+        is_last = False
+        while not is_last:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), SECONDS)
+            is_last = done.is_set()
+            if self._known.is_synced and self._known.serial != self._written:
+                await self.write()
 
     def read(self) -> list[Event]:
         """What was known when the file was written; nothing if there is none, or none that can be read."""
@@ -56,18 +104,22 @@ class Snapshot:
             return []
         age = time.time() - content.written
         log.warning("serving the snapshot %s, %.0f s old, until the API server has told more", self._path, age)
-        return [
-            Listed(Namespace, content.namespaces),
-            Listed(Service, content.services),
-            Listed(EndpointSlice, content.slices),
-            Listed(Pod, content.pods),
-        ]
+        objects: tuple[tuple[type[Object], tuple[Object, ...] | None], ...] = (
+            (Namespace, content.namespaces),
+            (Service, content.services),
+            (EndpointSlice, content.slices),
+            (Pod, content.pods),
+        )
+        return [Listed(kind, these) for kind, these in objects if kind in self._kinds and these is not None]
 
-    async def write(self, objects: Callable[[type[Object]], tuple[Object, ...]]) -> None:
+    async def write(self) -> None:
         """Replace the file as a whole, or leave it as it is."""
-        parts = [objects(kind) for kind in (Namespace, Service, EndpointSlice, Pod)]
+        serial = self._known.serial
+        kinds = (Namespace, Service, EndpointSlice, Pod)
+        parts = [self._known.objects(kind) if kind in self._kinds else None for kind in kinds]
         try:
             await asyncio.to_thread(self._replace, (FORMAT, time.time(), *parts))
+            self._written = serial
         except OSError as error:
             log.warning("%s: the snapshot can not be written: %s", self._path, error.strerror)
 

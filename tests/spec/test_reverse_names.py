@@ -89,6 +89,19 @@ class TestWhatExists:
             expect(server.ask("1.2.0.192.in-addr.arpa", "PTR"), FIRST)
 
 
+class TestOneRecordForEachService:
+    @pytest.mark.parametrize("hostname", ["n-1", "n-9"])
+    def test_though_it_has_the_address_twice(self, hostname: str) -> None:
+        """Slices of several ports, or while an endpoint moves from one to another."""
+        again = f"""
+kind: EndpointSlice
+metadata: {{name: node-2, namespace: shop, labels: {{kubernetes.io/service-name: node}}}}
+addressType: IPv4
+endpoints: [{{addresses: [192.0.2.1], hostname: {hostname}}}]
+"""
+        expect(Server(f"{CLUSTER}---{again}").ask("1.2.0.192.in-addr.arpa", "PTR"), FIRST)
+
+
 class TestWhatIsNotOurs:
     def test_is_refused_without_a_forwarder(self) -> None:
         server = Server(CLUSTER, reverse_zones=["96.10.in-addr.arpa"])

@@ -7,7 +7,7 @@ certificates, tokens and exec plugins) and makes the requests; bodies are handed
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from msgspec import Struct
 from clusterdns.sources import NoCredentials
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
 CONNECT_SECONDS = 10.0
 
@@ -55,17 +55,18 @@ class Access(Struct, frozen=True):
     async def configuration(self) -> Configuration:
         """Read anew each time, because certificates and tokens are rotated. Raises NoCredentials."""
         found = Configuration()
+        if self.kubeconfig and not self.kubeconfig.is_file():
+            raise NoCredentials(f"{self.kubeconfig}: no such file")
         try:
             if self.api_server:
                 found.host = self.api_server.rstrip("/")
             elif self.kubeconfig:
-                if not self.kubeconfig.is_file():
-                    raise NoCredentials(f"{self.kubeconfig}: no such file")
                 await load_kube_config(str(self.kubeconfig), self.context, found, persist_config=False)
             else:
                 load_incluster_config(found)
-        except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            why = " ".join(str(error).split())
+        except Exception as error:
+            # What is wrong may be quoted after a brace, and the quotation may hold a token.
+            why = " ".join(str(error).partition("{")[0].split()) or type(error).__name__
             if self.kubeconfig:
                 raise NoCredentials(f"{self.kubeconfig}: {why}") from error
             hint = "nothing to serve: give --manifests PATH or --kubeconfig FILE, or run in a pod"
@@ -73,34 +74,50 @@ class Access(Struct, frozen=True):
         return found
 
 
+class _Client(Struct, eq=False):
+    """A pool of connections that were opened with the same credentials."""
+
+    api: ApiClient
+    made_of: tuple[object, ...]
+    users: int = 0
+    """Requests that are being answered."""
+
+
 class Connection:
-    """Requests to one API server, all through one pool of connections."""
+    """Requests to one API server, all with the newest credentials that were loaded."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._client: ApiClient | None = None
-        self._made_of: tuple[object, ...] = ()
+        self._client: _Client | None = None
         self._opening = asyncio.Lock()
 
     async def open(self) -> str:
         """Load the credentials, unless they are; returns where they lead. Raises NoCredentials."""
+        return str((await self._open()).api.configuration.host)
+
+    async def _open(self) -> _Client:
         async with self._opening:
             if self._client is None:
                 configuration = await self._access.configuration()
-                self._client, self._made_of = ApiClient(configuration), _essence(configuration)
-            return str(self._client.configuration.host)
+                try:
+                    self._client = _Client(ApiClient(configuration), _essence(configuration))
+                except OSError as error:
+                    whose = self._access.kubeconfig or "the service account"
+                    raise NoCredentials(f"{whose}: the certificates can not be loaded: {error}") from error
+            return self._client
 
     async def renew(self) -> None:
-        """Forget credentials and connections; the next request loads them again."""
+        """Forget the credentials; the next request loads them again. What is being answered goes on."""
         client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        if client is not None and not client.users:
+            await client.api.close()
 
     async def renew_if_rotated(self) -> None:
         """The same, if a request would be made with other credentials today."""
+        client = self._client
         with suppress(NoCredentials, OSError):
-            fresh = await self._access.configuration()
-            if _essence(fresh) != self._made_of:
+            fresh = _essence(await self._access.configuration())
+            if client is not None and client is self._client and fresh != client.made_of:
                 await self.renew()
 
     async def close(self) -> None:
@@ -108,29 +125,60 @@ class Connection:
 
     @asynccontextmanager
     async def get(
-        self, path: str, query: Mapping[str, str], silence: float
+        self, path: str, query: Mapping[str, str], silence: Callable[[], float]
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
-        """The body of an answer, in pieces as they come, none of them later than `silence` seconds after the last.
+        """The body of an answer, in pieces as they come, none of them later than `silence()` seconds after the last.
 
-        Raises Refused, NoCredentials, and any of Lost.
+        Raises Refused, NoCredentials, and any of Lost. A TimeoutError says that there is a server, but a silent one.
         """
-        await self.open()
-        client = self._client
-        if client is None:
-            raise ConnectionResetError("the credentials were renewed meanwhile")
-        # Compressed bodies would cost us more time than the network saves: we are next to the API server.
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        method, url, headers, *_ = await client.param_serialize(
+        client = await self._open()
+        client.users += 1
+        try:
+            answer = await _request(client.api, path, query, silence)
+            try:
+                if answer.status >= 400:
+                    raise await _refusal(answer)
+                async with aclosing(_pieces(answer.content, silence)) as body:
+                    yield body
+            finally:
+                answer.close()
+        finally:
+            client.users -= 1
+            if client is not self._client and not client.users:
+                await client.api.close()
+
+
+async def _request(
+    api: ApiClient, path: str, query: Mapping[str, str], silence: Callable[[], float]
+) -> aiohttp.ClientResponse:
+    # Compressed bodies would cost us more time than the network saves: we are next to the API server.
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    try:
+        method, url, headers, *_ = await api.param_serialize(
             "GET", path, query_params=list(query.items()), header_params=headers, auth_settings=["BearerToken"]
         )
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence)
-        answer = (await client.rest_client.request(method, url, headers=headers, _request_timeout=timeout)).response
-        try:
-            if answer.status >= 400:
-                raise await _refusal(answer)
-            yield answer.content.iter_any()
-        finally:
-            answer.close()
+        # Tokens come from files, which may end with an empty line.
+        headers = {name: value.strip() for name, value in headers.items()}
+        async with asyncio.timeout(silence()):
+            reply = await api.rest_client.request(method, url, headers=headers, _request_timeout=timeout)
+        answer: aiohttp.ClientResponse = reply.response
+    except aiohttp.ConnectionTimeoutError as error:
+        raise ConnectionError(str(error)) from error
+    except Lost:
+        raise
+    except (ConfigException, ValueError) as error:
+        raise NoCredentials(f"the credentials can not be sent: {error}") from error
+    return answer
+
+
+async def _pieces(content: aiohttp.StreamReader, silence: Callable[[], float]) -> AsyncGenerator[bytes, None]:
+    while True:
+        async with asyncio.timeout(silence()):
+            piece = await content.readany()
+        if not piece:
+            return
+        yield piece
 
 
 def _essence(configuration: Configuration) -> tuple[object, ...]:

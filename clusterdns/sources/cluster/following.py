@@ -95,8 +95,8 @@ class Heard(Struct, frozen=True):
     """A batch of events, and how old they are."""
 
     events: list[Event]
-    at: float
-    """When their bytes came; of time.monotonic()."""
+    at: float | None = None
+    """When the bytes came that changed something; of time.monotonic(). None for what is part of a list."""
     triggers: tuple[tuple[Key, float], ...] = ()
     """Services whose endpoints changed, and when what changed them happened; of time.time()."""
 
@@ -141,6 +141,10 @@ class Following:
         """What has come in of a list that is not complete yet."""
         self._version = ""
         """Where to resume; empty if everything has to be listed."""
+        self._watching_since: float | None = None
+        """When the watch of this step began; None while there is none, such as during a list."""
+        self._news: set[Key] = set()
+        """Of the list that comes in: what has changed after all that the watches have told."""
         self._is_doubtful = False
         """Whether the connection was lost, so that the API server may have come back with an older state."""
         self._streams_lists = True
@@ -150,20 +154,22 @@ class Following:
 
     async def batches(self) -> AsyncGenerator[Heard, None]:
         """What the API server says, for ever."""
-        failures = 0
+        failures, patience = 0, self._patience.first_retry
         while True:
-            wait = 0.0
+            wait, self._watching_since = 0.0, None
             try:
                 async with aclosing(self._next_step()) as batches:
                     async for batch in batches:
-                        failures = 0
                         yield batch
             except _Unsupported as error:
                 log.info("%s: %s; listing page by page", self._resource.name, error)
                 self._streams_lists = False
             except (Refused, NoCredentials, msgspec.DecodeError, *Lost) as error:
-                failures += 1
+                # All is well once a watch has gone on for longer than it was waited for. That a list came in is not
+                # enough: a server that gives lists and nothing else would be asked for them all the time.
+                failures = 1 if self._watched() > patience else failures + 1
                 wait = self._delay(failures, error)
+                patience = max(wait, self._patience.first_retry)
                 await self._fail(error, wait)
             self.health.restarts += 1
             await asyncio.sleep(wait)
@@ -176,6 +182,10 @@ class Following:
         if self._is_doubtful:
             return self._verify()
         return self._stream()
+
+    def _watched(self) -> float:
+        """For how many seconds this step has been watching."""
+        return 0.0 if self._watching_since is None else time.monotonic() - self._watching_since
 
     # Failures
 
@@ -224,7 +234,7 @@ class Following:
         """A watch from the known version on; or from the beginning: first everything that there is."""
         seconds = random.uniform(self._patience.watch / 2, self._patience.watch)  # noqa: S311
         query = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": f"{max(1, seconds):.0f}"}
-        self._listing = None
+        self._listing, self._news = None, set()
         if from_the_beginning:
             query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "resourceVersion": ""}
             self._listing = {}
@@ -232,9 +242,8 @@ class Following:
             query["resourceVersion"] = self._version
         rest = b""
         try:
-            async with self._get(
-                query, self._patience.answer if from_the_beginning else self._patience.silence
-            ) as body:
+            async with self._get(query) as body:
+                self._watching_since = None if from_the_beginning else time.monotonic()
                 async for piece in body:
                     at = self._hear()
                     *lines, rest = (rest + piece).split(b"\n")
@@ -252,20 +261,30 @@ class Following:
             raise TimeoutError(f"nothing was heard for {self._patience.silence:.0f} s, not even a bookmark") from None
         if rest or self._listing is not None:
             raise EOFError("the watch was cut off")
+        if self._watched() < self._patience.first_retry:
+            raise EOFError("the watch ended as soon as it began")
 
     def _read(self, lines: Iterable[bytes], at: float) -> Heard:
         """The events in whole lines of a watch."""
         events: list[Event] = []
         triggers: list[tuple[Key, float]] = []
+        is_listing = self._listing is not None
         for raw in lines:
             line = self._line.decode(raw)
+            if self._listing is not None and line.type == "ADDED":
+                new = _lean(self._object.decode(line.object))  # the short way for the tens of thousands of a list
+                self._listing[new.key] = new
+                events.append(Put(new))
+                continue
             body = self._body.decode(line.object)
             if line.type == "ERROR":
+                self._version = ""  # the events before it in this batch are not handed on
                 raise Refused(body.code, body.message)
             current = self._known if self._listing is None else self._listing
             if line.type in ("ADDED", "MODIFIED"):
                 new = _lean(self._object.decode(line.object))
                 current[new.key] = new
+                self._note_news(new.key, body.metadata)
                 events.append(Put(new))
                 triggers += _triggers(new, body.metadata) if self._listing is None else ()
             elif line.type == "DELETED":
@@ -276,29 +295,39 @@ class Following:
                 self._version = body.metadata.resource_version or self._version
             elif (body.metadata.annotations or {}).get(INITIAL_EVENTS_END) == "true":
                 events.append(self._complete(self._listing, body.metadata.resource_version))
-        return Heard(events, at, tuple(triggers))
+            elif line.type == "BOOKMARK":
+                raise _Unsupported("the API server does not tell where a streamed list ends")
+        return Heard(events, None if is_listing else at, tuple(triggers))
 
     async def _pages(self) -> AsyncGenerator[Heard, None]:
         """Everything, page by page, from a server that can not stream it."""
-        fresh: dict[Key, Object] = {}
+        fresh = self._listing = {}
+        self._news = set()
         query = {"limit": str(PAGE)}
         while True:
             page = await self._page(query)
-            at, items = self._hear(), page.items or []
+            self._hear()
+            items = page.items or []
             for start in range(0, len(items), BATCH):
-                objects = [_lean(self._object.decode(each)) for each in items[start : start + BATCH]]
-                fresh.update((each.key, each) for each in objects)
-                yield Heard([Put(each) for each in objects], at)
+                yield Heard([self._read_item(each) for each in items[start : start + BATCH]])
                 await asyncio.sleep(0)
             if not page.metadata.continue_:
                 break
             query["continue"] = page.metadata.continue_
-        yield Heard([self._complete(fresh, page.metadata.resource_version)], at)
+        yield Heard([self._complete(fresh, page.metadata.resource_version)])
+
+    def _read_item(self, raw: Raw) -> Event:
+        assert self._listing is not None  # noqa: S101 - only _pages asks
+        new = _lean(self._object.decode(raw))
+        self._listing[new.key] = new
+        self._note_news(new.key, self._body.decode(raw).metadata)
+        return Put(new)
 
     async def _verify(self) -> AsyncGenerator[Heard, None]:
         """After a lost connection: a server that was restored from a backup is behind us, and would say nothing."""
         now = (await self._page({"limit": "1"})).metadata.resource_version
-        yield Heard([], self._hear())
+        self._hear()
+        yield Heard([])
         self._is_doubtful = False
         if not (now.isdigit() and self._version.isdigit() and int(now) >= int(self._version)):
             text = "%s: the API server is at version %s, behind our %s: listing again"
@@ -309,19 +338,34 @@ class Following:
         async with self._get(query, self._patience.answer) as body:
             return self._body.decode(b"".join([piece async for piece in body]))
 
-    def _get(self, query: Mapping[str, str], silence: float) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        return self._connection.get(self._resource.path, {**query, **self._selectors}, silence)
+    def _get(
+        self, query: Mapping[str, str], silence: float | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """An answer that may be silent for so long; unless it is said, for as long as a list or a watch may be."""
+
+        def limit() -> float:
+            return silence or (self._patience.silence if self._listing is None else self._patience.answer)
+
+        return self._connection.get(self._resource.path, {**query, **self._selectors}, limit)
 
     def _complete(self, fresh: dict[Key, Object], version: str) -> Event:
-        """The list is complete. What it changes, after the first one, are things that no watch has told."""
-        if self.health.listed_at is not None:
+        """The list is complete. If nothing was wrong with the watches, it has nothing to add to what they have told."""
+        if self._version:
             self._compare(fresh)
         self._known, self._listing, self._version, self._is_doubtful = fresh, None, version, False
-        self.health.listed_at = time.monotonic()
+        self.health.listed_at = self._watching_since = time.monotonic()
         return Listed(self._resource.kind, tuple(fresh.values()))
 
+    def _note_news(self, key: Key, metadata: _Metadata) -> None:
+        """What has changed since the last watch ended was not missed by any."""
+        versions = metadata.resource_version, self._version
+        if self._listing is not None and all(each.isdigit() for each in versions):
+            newer, last = map(int, versions)
+            if newer > last:
+                self._news.add(key)
+
     def _compare(self, fresh: dict[Key, Object]) -> None:
-        different = [key for key, each in fresh.items() if self._known.get(key) != each]
+        different = [key for key, each in fresh.items() if self._known.get(key) != each and key not in self._news]
         different += [key for key in self._known if key not in fresh]
         if different:
             self.health.differences += len(different)

@@ -116,7 +116,7 @@ class Cluster:
 
     def _observe(self, batch: Heard) -> None:
         """The batch was applied, since we were asked for the next one."""
-        if batch.events and not isinstance(batch.events[-1], Listed):
+        if batch.events and batch.at is not None:
             self.propagation.observe(time.monotonic() - batch.at)
         for _, moment in batch.triggers:
             self.programming.observe(max(0.0, time.time() - moment))

@@ -158,6 +158,8 @@ def _yaml_documents(text: str) -> Iterator[_Document]:
 
 
 def _yaml_line(error: yaml.YAMLError, text: str) -> int | None:
+    if isinstance(error, yaml.MarkedYAMLError) and error.context == "while scanning a simple key":
+        return int(error.context_mark.line) + 1 if error.context_mark else None  # the key that lacks its colon
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return int(error.problem_mark.line) + 1
     if isinstance(error, yaml.reader.ReaderError):

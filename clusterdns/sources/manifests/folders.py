@@ -33,8 +33,8 @@ class Survey(Struct):
     """What was seen in one look.
 
     `folders` are those whose entries matter, each with its device and inode: a folder that was removed and made again
-    is another one. `faults` are the paths that could not be looked at, with the reason; those of them that are
-    folders, which may hold anything, are `unreadable`.
+    is another one. `faults` are the paths that could not be looked at, with the reason; those of them that are not
+    known to be missing, and may be as full as before, are `unreadable`.
     """
 
     stamps: dict[Path, Stamp] = field(default_factory=dict)
@@ -50,19 +50,26 @@ def survey(paths: Iterable[Path]) -> Survey:
     for path in paths:
         try:
             info = path.stat()
+            resolved = path.resolve()
         except OSError as error:
-            result.faults[path] = _reason(error)
+            _add_fault(path, error, result)
             continue
         if stat.S_ISDIR(info.st_mode):
-            _add_folder(path, info, result, seen)
+            _add_folder(path, resolved, info, result, seen)
         else:
-            _add_file(path, info, result, seen)
+            _add_file(path, resolved, info, result, seen)
             _add_watched(path.parent, result)
     return result
 
 
-def _add_folder(path: Path, info: os.stat_result, result: Survey, seen: set[Path]) -> None:
-    if (resolved := path.resolve()) in seen:
+def _add_fault(path: Path, error: OSError, result: Survey) -> None:
+    result.faults[path] = _reason(error)
+    if not isinstance(error, FileNotFoundError):
+        result.unreadable.add(path)
+
+
+def _add_folder(path: Path, resolved: Path, info: os.stat_result, result: Survey, seen: set[Path]) -> None:
+    if resolved in seen:
         return
     seen.add(resolved)
     result.folders.add((path, info.st_dev, info.st_ino))
@@ -71,52 +78,52 @@ def _add_folder(path: Path, info: os.stat_result, result: Survey, seen: set[Path
     except FileNotFoundError:
         return
     except OSError as error:
-        result.faults[path] = _reason(error)
-        result.unreadable.add(path)
+        _add_fault(path, error, result)
         return
     for entry in entries:
         if not entry.name.startswith("."):
-            _add_entry(entry, result, seen)
+            _add_entry(entry, resolved, result, seen)
 
 
-def _add_entry(entry: Path, result: Survey, seen: set[Path]) -> None:
+def _add_entry(entry: Path, folder: Path, result: Survey, seen: set[Path]) -> None:
     is_manifest = entry.suffix.lower() in SUFFIXES and entry.stem != "kustomization"
     try:
         info = entry.stat()
+        # Looking up every part of every path would be most of the work.
+        resolved = entry.resolve() if entry.is_symlink() else folder / entry.name
     except OSError as error:
         # It may just have been removed, but a link stays to say that its target is missing.
         if is_manifest and (entry.is_symlink() or not isinstance(error, FileNotFoundError)):
-            result.faults[entry] = _reason(error)
+            _add_fault(entry, error, result)
         return
     if stat.S_ISDIR(info.st_mode):
-        _add_folder(entry, info, result, seen)
+        _add_folder(entry, resolved, info, result, seen)
     elif stat.S_ISREG(info.st_mode) and is_manifest:
-        _add_file(entry, info, result, seen)
+        _add_file(entry, resolved, info, result, seen)
 
 
-def _add_file(path: Path, info: os.stat_result, result: Survey, seen: set[Path]) -> None:
-    found = _stamp(path, info)
-    if found.resolved in seen:
+def _add_file(path: Path, resolved: Path, info: os.stat_result, result: Survey, seen: set[Path]) -> None:
+    if resolved in seen:
         return
-    seen.add(found.resolved)
-    result.stamps[path] = found
+    seen.add(resolved)
+    result.stamps[path] = _stamp(resolved, info)
     if path.is_symlink():
-        _add_watched(found.resolved.parent, result)
+        _add_watched(resolved.parent, result)
 
 
 def stamp(path: Path) -> Stamp | None:
     """The file's stamp as of now, None if it cannot be had."""
     try:
-        return _stamp(path, path.stat())
+        return _stamp(path.resolve(), path.stat())
     except OSError:
         return None
 
 
-def _stamp(path: Path, info: os.stat_result) -> Stamp:
+def _stamp(resolved: Path, info: os.stat_result) -> Stamp:
     if stat.S_ISREG(info.st_mode):
-        return Stamp(path.resolve(), info.st_ino, info.st_size, info.st_mtime_ns)
+        return Stamp(resolved, info.st_ino, info.st_size, info.st_mtime_ns)
     # A pipe, as the shell's <(…) makes it, can be read once.
-    return Stamp(path.resolve())
+    return Stamp(resolved)
 
 
 def _add_watched(folder: Path, result: Survey) -> None:

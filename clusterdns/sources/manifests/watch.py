@@ -18,7 +18,7 @@ from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
 from clusterdns.sources.manifests import cluster_ips
 from clusterdns.sources.manifests.files import Fault, Place, read
-from clusterdns.sources.manifests.folders import Stamp, Survey, stamp, survey
+from clusterdns.sources.manifests.folders import SUFFIXES, Stamp, Survey, stamp, survey
 from clusterdns.sources.manifests.whole import compiled, reconciled
 
 if TYPE_CHECKING:
@@ -80,6 +80,10 @@ class Manifests:
             raise ManifestError([*faults, *(conflict.fault for conflict in conflicts)])
         self._seen, self._contents, self._objects = seen, contents, objects
         log.info("%d manifest files read: %d objects", len(contents), len(objects))
+        if not contents:
+            log.warning(
+                "no manifests in %s: their names end in %s", ", ".join(map(str, self._paths)), " ".join(SUFFIXES)
+            )
         return [
             Listed(kind, tuple([each for (of, _), each in objects.items() if of is kind]))
             for kind in (Namespace, Service, EndpointSlice, Pod)
@@ -113,7 +117,9 @@ class Manifests:
         if seen.unreadable:
             # They may be as full as before: only what is seen to be gone is gone.
             hidden = {
-                path: old for path, old in self._seen.stamps.items() if not seen.unreadable.isdisjoint(path.parents)
+                path: old
+                for path, old in self._seen.stamps.items()
+                if not seen.unreadable.isdisjoint((path, *path.parents))
             }
             seen.stamps = hidden | seen.stamps
         return seen
@@ -169,8 +175,9 @@ class Manifests:
         """Logs what is new in the faults, and what has healed since."""
         for path, faults in troubles.items():
             if self._troubles.get(path) != faults:
+                kept = any(self._contents[each] for each in self._contents if path in (each, *each.parents))
                 for fault in faults:
-                    log.error("%s; what was read before stays", fault)
+                    log.error("%s%s", fault, "; what was read before stays" if kept else "")
         for path in (self._troubles.keys() - troubles.keys()) & self._seen.stamps.keys():
             log.info("%s is read again", path)
         self._troubles = troubles

@@ -1,0 +1,121 @@
+"""The metrics, read as Prometheus reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from clusterdns import __version__
+from clusterdns.app import build_index, build_views
+from clusterdns.config import Config
+from clusterdns.durations import Durations
+from clusterdns.metrics import Metrics, Readings, Watch
+from clusterdns.sources.cluster import Access, Cluster, Selection
+from clusterdns.sources.manifests import Manifests
+from tests.apiserver import ApiServer, until
+from tests.followed import PATIENCE, Followed, namespace, service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def samples(text: bytes) -> Samples:
+    families = text_string_to_metric_families(text.decode())
+    return {
+        (each.name, tuple(sorted(each.labels.items()))): each.value for family in families for each in family.samples
+    }
+
+
+def labelled(found: Samples, name: str) -> Mapping[tuple[str, ...], float]:
+    return {tuple(value for _, value in labels): number for (each, labels), number in found.items() if each == name}
+
+
+def read(readings: Readings) -> Samples:
+    return samples(Metrics(readings).text())
+
+
+class TestWhatIsShown:
+    def test_what_runs(self) -> None:
+        found = read(Readings(dict))
+        assert labelled(found, "clusterdns_build_info") == {(__version__,): 1}
+        assert found["process_resident_memory_bytes", ()] > 1e6
+
+    def test_objects(self) -> None:
+        found = read(Readings(lambda: {"Service": 3, "Pod": 0}))
+        assert labelled(found, "clusterdns_objects") == {("Service",): 3, ("Pod",): 0}
+
+    def test_watches(self) -> None:
+        watches = [Watch("services", 1.5, 60.0, 4, 2), Watch("pods", None, None, 1, 0)]
+        found = read(Readings(dict, lambda: watches))
+        assert labelled(found, "clusterdns_watch_age_seconds") == {("services",): 1.5}
+        assert labelled(found, "clusterdns_watch_list_age_seconds") == {("services",): 60}
+        assert labelled(found, "clusterdns_watch_restarts_total") == {("services",): 4, ("pods",): 1}
+        assert labelled(found, "clusterdns_watch_differences_total") == {("services",): 2, ("pods",): 0}
+
+    def test_durations(self) -> None:
+        durations = Durations(0.01, 0.1)
+        for seconds in (0.001, 0.01, 0.05, 3):
+            durations.observe(seconds)
+        found = read(Readings(dict, propagation=durations, programming=durations))
+        assert labelled(found, "clusterdns_propagation_seconds_bucket") == {("0.01",): 2, ("0.1",): 3, ("+Inf",): 4}
+        assert labelled(found, "clusterdns_propagation_seconds_count") == {(): 4}
+        assert labelled(found, "clusterdns_propagation_seconds_sum") == {(): pytest.approx(3.061)}
+
+    def test_under_the_name_that_dashboards_know(self) -> None:
+        """CoreDNS's, with its label."""
+        durations = Durations(0.01)
+        durations.observe(0.001)
+        found = read(Readings(dict, programming=durations))
+        name = "coredns_kubernetes_dns_programming_duration_seconds_count"
+        assert found[name, (("service_kind", "headless_with_selector"),)] == 1
+
+    def test_numbers_are_read_when_asked_for(self) -> None:
+        counts = {"Service": 1}
+        metrics = Metrics(Readings(lambda: counts))
+        assert labelled(samples(metrics.text()), "clusterdns_objects") == {("Service",): 1}
+        counts["Service"] = 2
+        assert labelled(samples(metrics.text()), "clusterdns_objects") == {("Service",): 2}
+
+
+class TestOfACluster:
+    async def test_each_watch_has_its_age(self) -> None:
+        async with ApiServer(bookmark_interval=0.1) as api:
+            api.put(namespace("demo"), service("web"))
+            async with Followed(api) as followed:
+                await followed.agrees()
+                views = build_views(followed.index, followed.cluster)
+                found = samples(views._metrics())
+                resources = {("namespaces",), ("services",), ("endpointslices.discovery.k8s.io",)}
+                ages = labelled(found, "clusterdns_watch_age_seconds")
+                assert set(ages) == set(labelled(found, "clusterdns_watch_list_age_seconds")) == resources
+                assert all(0 <= each < 5 for each in ages.values())
+                assert labelled(found, "clusterdns_objects")["Service",] == 1
+                api.hush()
+                before = labelled(samples(views._metrics()), "clusterdns_watch_age_seconds")["services",]
+                await until(
+                    lambda: (
+                        labelled(samples(views._metrics()), "clusterdns_watch_age_seconds")["services",] > before + 0.2
+                    )
+                )
+                api.put(service("new"))
+                api.speak()
+                await followed.agrees()
+                await until(
+                    lambda: labelled(samples(views._metrics()), "clusterdns_propagation_seconds_count")[()] == 1
+                )
+
+    def test_before_anything_was_heard_there_is_none(self) -> None:
+        cluster = Cluster(Access("http://127.0.0.1:1"), Selection(), PATIENCE)
+        found = samples(build_views(build_index(Config()), cluster)._metrics())
+        assert not labelled(found, "clusterdns_watch_age_seconds")
+        assert set(labelled(found, "clusterdns_watch_restarts_total").values()) == {0}
+
+
+def test_manifests_have_no_watches() -> None:
+    found = samples(build_views(build_index(Config()), Manifests([], ("10.96.0.0/16",)))._metrics())
+    assert labelled(found, "clusterdns_objects")["Service",] == 0
+    assert not [name for name, _ in found if name.startswith(("clusterdns_watch", "clusterdns_propagation"))]
