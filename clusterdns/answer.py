@@ -81,7 +81,7 @@ def _records(node: Node, qtype: int, index: Index) -> Iterable[Record]:
         case Apex(), Type.SOA:
             return (_soa(node.zone, ttl=node.zone.ttl),)
         case Apex(), Type.NS:
-            return (Record(node.name, Type.NS, node.zone.ttl, _nameserver(index)),)
+            return (Record(node.name, Type.NS, node.zone.ttl, _nameserver(node.zone, index)),)
         case Nameserver(), Type.A | Type.AAAA:
             return _address_records(node, _addresses_of_nameserver(index), qtype)
         case SchemaVersion(), Type.TXT:
@@ -162,22 +162,15 @@ def _alias(question: Question, node: ServiceName, index: Index) -> Answer:
         found = index.find(target)
         if found is None:
             return Answer(records=tuple(records), settled=len(records) == 1)
-        if any(target == each.owner for each in records) or len(records) == LONGEST_CHAIN:
-            reason = Reason(
-                f"externalName of Service {_called(node)} leads in a circle, or over more than {LONGEST_CHAIN} names"
-            )
-            return Answer(records=tuple(records), settled=False, reason=reason)
         if not (isinstance(found, ServiceName) and found.service.is_external_name):
             end = answer(Question(target, question.qtype), found, index)
             if end.rcode == Rcode.SERVFAIL:
                 return end
-            return Answer(
-                rcode=end.rcode,
-                records=(*records, *end.records),
-                authority=end.authority,
-                settled=False,
-                reason=end.reason,
-            )
+            every = (*records, *end.records)
+            return Answer(rcode=end.rcode, records=every, authority=end.authority, settled=False, reason=end.reason)
+        if any(target == each.owner for each in records) or len(records) == LONGEST_CHAIN:
+            reason = Reason(f"externalName of Service {_called(node)} leads in a circle, or on over too many names")
+            return Answer(records=tuple(records), settled=False, reason=reason)
         node = found
 
 
@@ -215,10 +208,10 @@ def _soa(zone: Zone, *, ttl: int | None = None) -> Record:
     return Record(zone.name, Type.SOA, zone.negative_ttl if ttl is None else ttl, zone.soa())
 
 
-def _nameserver(index: Index) -> Name:
+def _nameserver(zone: Zone, index: Index) -> Name:
     """The DNS Service's own name where there is one."""
     service = index.dns_service()
-    return service.name if service else names.below("ns", "dns", parent=index.zones[0].name)
+    return service.name if service else zone.mname
 
 
 def _addresses_of_nameserver(index: Index) -> Iterable[Address]:

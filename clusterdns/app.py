@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 import socket
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clusterdns import __version__, config, names
 from clusterdns.index import Index
@@ -39,12 +40,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("clusterdns")
 
+OWN_DESCRIPTORS = 50
+"""Files and sockets beside the clients' connections: manifests, the API server, listeners, what libraries take."""
+
 
 async def serve(settings: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises ManifestError, NoCredentials and CannotListen before the first answer."""
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, log.info, "SIGHUP: manifests are followed as they change")
+    loop.set_exception_handler(_note_fault)
 
     started = time.monotonic()
     source = build_source(settings)
@@ -72,6 +79,13 @@ async def serve(settings: Config) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await following
     log.info("stopped")
+
+
+def _note_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """One line for what nobody waited for; the traceback is for whoever turns debugging on."""
+    error = context.get("exception")
+    log.error("a fault: %s: %r", context["message"], error)
+    log.debug("the fault in full", exc_info=error)
 
 
 async def _follow(source: Source, index: Index, stop: asyncio.Event, started: float) -> None:
@@ -165,8 +179,23 @@ def _own_addresses(settings: Config) -> Iterator[Address]:
 
 def build_server(settings: Config, index: Index) -> Server:
     respond = partial(responder, index, Dialect(udp_size=settings.udp_size, extended_errors=settings.extended_errors))
-    limits = Limits(connections=settings.tcp.connections, idle_seconds=settings.tcp.idle_seconds)
+    limits = Limits(connections=_possible_connections(settings), idle_seconds=settings.tcp.idle_seconds)
     return Server(respond(stream=False), respond(stream=True), limits)
+
+
+def _possible_connections(settings: Config) -> int:
+    """As many as are set, within what the process may open; it asks for as much as it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < settings.tcp.connections + OWN_DESCRIPTORS:
+        wanted = settings.tcp.connections + OWN_DESCRIPTORS
+        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    possible = max(1, min(settings.tcp.connections, soft - OWN_DESCRIPTORS))
+    if possible < settings.tcp.connections:
+        text = "tcp.connections: %d of %d, since this process may open %d files only"
+        log.warning(text, possible, settings.tcp.connections, soft)
+    return possible
 
 
 def build_views(index: Index, source: Source) -> Views:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WRONG_USE = 2
+INTERRUPTED = 130
 FAULT = 70
 """EX_SOFTWARE of sysexits.h, so that a fault is never taken for an answer."""
 
@@ -82,6 +83,8 @@ def serve(file: Path | None, zone: tuple[str, ...], **given: object) -> None:
         _fail(*error.faults)
     except (config.BadConfig, CannotListen, NoCredentials) as error:
         _fail(*str(error).splitlines())
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
     except Exception as error:  # a fault of ours; no traceback reaches a user
         logging.getLogger("clusterdns").debug("the fault in full", exc_info=True)
         click.echo(f"clusterdns: a fault in the program, please report it: {error!r}", err=True)

@@ -162,6 +162,13 @@ class Index:
                 return self._below(encloser, name)
         return None
 
+    def forget_replies(self) -> None:
+        """Forget the encoded replies of all names."""
+        for node in self.nodes.values():
+            for each in (node, node.nothing, getattr(node, "unlisted", None)):
+                if each is not None:
+                    each.replies.clear()
+
     def dns_service(self) -> ServiceName | None:
         """The Service that fronts this server, if there is one."""
         return next(self._primary_nodes((self._dns_service,)), None)
@@ -347,12 +354,19 @@ class Index:
             name = names.service(service_name, namespace, zone.name)
             if name is None:
                 continue
+            if not self._is_for(key, self.nodes.get(name)):
+                continue
             for made in (*self._grown.pop(name, ()), *self._mentioned_at.pop(name, ())):
                 self.nodes.pop(made, None)
             self._drop(name)
             if service is not None:
                 slices = self._slices_of.get(key, ())
                 self.nodes[name] = ServiceName(name=name, zone=zone, service=service, slices=slices)
+
+    @staticmethod
+    def _is_for(key: Key, node: Node | None) -> bool:
+        """Whether a name is free for the service; the label of a slice may spell another service's name in capitals."""
+        return node is None or (isinstance(node, ServiceName) and node.service.key == key)
 
     def _drop(self, name: Name) -> None:
         """Remove a node, and its circle with its Nothing: the collector does not look at frozen objects."""
@@ -372,9 +386,9 @@ class Index:
 
     def _move(self, holders: Holders, key: Key, old: Iterable[str], new: Iterable[str]) -> None:
         """The object holds the new addresses in place of the old ones; what was said of those that changed goes."""
-        was, now = set(old), set(new)
-        for change, texts in ((holders.remove, was - now), (holders.add, now - was)):
-            for address in filter(None, map(names.address, texts)):
+        was, now = set(map(names.address, old)), set(map(names.address, new))
+        for change, addresses in ((holders.remove, was - now), (holders.add, now - was)):
+            for address in filter(None, addresses):
                 change(address, key)
                 self.nodes.pop(self._reversed.pop(address, b""), None)
 

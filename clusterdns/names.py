@@ -183,7 +183,10 @@ def reverse_zones(network: str) -> list[Name]:
     """The reverse zones that hold a network: `10.96.0.0/12` gives 16, one for each second octet. Raises ValueError."""
     net = ipaddress.ip_network(network)
     step = 8 if net.version == 4 else 4
-    aligned = -(-net.prefixlen // step) * step
+    # A zone as small as one address would have no names below it, so the last octet or nibble is left to them.
+    aligned = min(-(-net.prefixlen // step) * step, net.max_prefixlen - step)
+    if aligned < net.prefixlen:
+        net = net.supernet(new_prefix=aligned)
     digits = aligned // step
     return [
         reverse(subnet.network_address.packed)[-_tail(subnet.network_address.packed, digits) :]

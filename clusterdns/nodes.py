@@ -131,7 +131,7 @@ class ServiceName(Node, eq=False, kw_only=True):
         """Name and protocol of each port that has a name; a headless service has those of its ready endpoints."""
         if self.service.is_headless:
             for endpoint in self.ready_endpoints():
-                yield from ((port.name, port.protocol or "TCP") for port in endpoint.ports if port.name)
+                yield from ((port.name, port.protocol or "TCP") for port in endpoint.ports if port.name and port.port)
         elif not self.service.is_external_name:
             yield from ((port.name, port.protocol) for port in self.service.ports if port.name)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clusterdns.index import Index
-    from clusterdns.nodes import Node
+    from clusterdns.nodes import Node, Reply, Zone
     from clusterdns.wire import Dialect, Query
 
 Respond: TypeAlias = "Callable[[bytes], bytes | None]"
@@ -26,6 +26,9 @@ Respond: TypeAlias = "Callable[[bytes], bytes | None]"
 
 MOST_FORMS = 12
 """How many forms of queries a node remembers replies for; clients use a handful, only an attacker uses more."""
+
+MOST_BYTES = 16 << 20
+"""What the remembered replies may take together, about; then all are forgotten, and those in use come back at once."""
 
 _DATAGRAM, _STREAM = b"u", b"t"
 """The last byte of a remembered form, so that no packet of one kind can have the form of the other."""
@@ -35,6 +38,7 @@ def responder(index: Index, dialect: Dialect, *, stream: bool) -> Respond:
     """What answers the packets of UDP, or those of a stream, whose replies may be long."""
     node_of = index.nodes.get
     kind = _STREAM if stream else _DATAGRAM
+    slowly = _SlowWay(index, dialect, stream=stream)
 
     def respond(packet: bytes) -> bytes | None:
         name_end = packet.find(0, HEADER)
@@ -44,7 +48,7 @@ def responder(index: Index, dialect: Dialect, *, stream: bool) -> Respond:
             reply = node.replies.get(packet[2:HEADER] + packet[name_end + 1 :] + kind)
             if reply is not None:
                 return reply.to(packet, name_end)
-        return _slowly(packet, index, dialect, stream=stream)
+        return slowly.respond(packet)
 
     return respond
 
@@ -52,38 +56,77 @@ def responder(index: Index, dialect: Dialect, *, stream: bool) -> Respond:
 def _nothing_above(name: bytes, node_of: Callable[[bytes], Node | None]) -> Node | None:
     """What the closest existing ancestor says of names below it that do not exist, if it was asked before."""
     start = 0
+    if len(name) > LONGEST_NAME:
+        return None
     try:
         while (length := name[start]) <= LONGEST_LABEL:
             start += 1 + length
             encloser = node_of(name[start:])
             if encloser is not None:
-                return encloser.nothing if len(name) <= LONGEST_NAME else None
+                return encloser.nothing
     except IndexError:
         pass  # no name of ours, or none at all
     return None
 
 
-def _slowly(packet: bytes, index: Index, dialect: Dialect, *, stream: bool) -> bytes | None:
-    try:
-        query = wire.read_query(packet)
-    except wire.FormatError:
-        return wire.write_error(packet)
-    if query.is_response:
-        return None
-    refusal = _refusal(query)
-    node = None if refusal else index.find(query.question.name)
-    if node is None:
-        return wire.encode(query, refusal or _NOT_OURS, None, dialect, stream=stream).to(packet, query.name_end)
-    form = wire.form(query) + (_STREAM if stream else _DATAGRAM)
-    reply = node.replies.get(form)
-    if reply is None:
-        found = answer(query.question, node, index)
-        reply = wire.encode(query, found, node.zone, dialect, stream=stream)
+class _SlowWay:
+    """Read, answer, encode, and remember."""
+
+    def __init__(self, index: Index, dialect: Dialect, *, stream: bool) -> None:
+        self._index = index
+        self._dialect = dialect
+        self._stream = stream
+        self._kind = _STREAM if stream else _DATAGRAM
+        self._bytes = 0
+
+    def respond(self, packet: bytes) -> bytes | None:
+        try:
+            query = wire.read_query(packet)
+        except wire.FormatError:
+            return wire.write_error(packet)
+        if query.is_response:
+            return None
+        refusal = _refusal(query)
+        node = None if refusal else self._index.find(query.question.name)
+        if node is None:
+            return self._encode(query, refusal or _NOT_OURS, None).to(packet, query.name_end)
+        reply, form = self._remembered(query, node)
+        if reply is not None:
+            return reply.to(packet, query.name_end)
+        found = answer(query.question, node, self._index)
+        reply = self._encode(query, found, node.zone)
+        written = reply.to(packet, query.name_end)
         if found.settled:
-            if len(node.replies) >= MOST_FORMS:
-                node.replies.clear()
-            node.replies[form] = reply
-    return reply.to(packet, query.name_end)
+            self._remember(node, form, reply, len(written))
+        return written
+
+    def _encode(self, query: Query, found: Answer, zone: Zone | None) -> Reply:
+        return wire.encode(query, found, zone, self._dialect, stream=self._stream)
+
+    def _remembered(self, query: Query, node: Node) -> tuple[Reply | None, bytes]:
+        """The reply to another query that asks for the same, and the form under which it stands or will stand.
+
+        Two queries may differ in what does not matter, such as EDNS options, or sizes beyond the largest that we send.
+        """
+        form = wire.form(wire.essence(query, self._dialect, stream=self._stream)) + self._kind
+        reply = node.replies.get(form)
+        own = wire.form(query) + self._kind
+        if reply is not None and own != form:
+            self._remember(node, own, reply, 0)
+        return reply, form
+
+    def _remember(self, node: Node, form: bytes, reply: Reply, size: int) -> None:
+        if self._bytes > MOST_BYTES:
+            self._bytes = 0
+            self._index.forget_replies()
+        if len(node.replies) >= MOST_FORMS:
+            node.replies.clear()
+        node.replies[form] = reply
+        self._bytes += 2 * size + OVERHEAD
+
+
+OVERHEAD = 300
+"""Bytes of a remembered form and of the objects around its reply."""
 
 
 _NOT_OURS = Answer(

@@ -27,6 +27,11 @@ Respond: TypeAlias = "Callable[[bytes], bytes | None]"
 DRAIN = 64
 """Datagrams, or messages of one stream, answered before the loop gets its turn."""
 
+ACCEPTS = 16
+"""Connections accepted a wake-up."""
+
+ACCEPT_PAUSE_SECONDS = 0.5
+
 LAST_ROUNDS = 128
 """Rounds of that many which are still answered when a socket closes: more than a kernel's buffer holds."""
 
@@ -34,6 +39,9 @@ LONGEST_DATAGRAM = 4096
 """A query that is longer is cut off, and so malformed."""
 
 GOODBYE_SECONDS = 0.5
+"""What clients get at the stop to read their last answers."""
+
+QUIET_SECONDS = 0.02
 
 RECEIVE_BUFFER = 4 << 20
 """Bytes of queries that the kernel may keep for us, if it lets us."""
@@ -48,7 +56,7 @@ class Limits(Struct, frozen=True):
 
     connections: int = 1000
     idle_seconds: float = 10.0
-    unread_bytes: int = 256 << 10
+    unread_bytes: int = 16 << 10
     """Replies that a client has not read yet, before we read no more of its queries."""
 
 
@@ -61,7 +69,7 @@ class Server:
         self._limits = limits
         self._connections: dict[_Connection, None] = {}
         self._datagrams: list[_Datagrams] = []
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[_Listener] = []
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self, addresses: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -81,7 +89,7 @@ class Server:
             raise
         for udp, tcp in bound:
             self._datagrams.append(_Datagrams(loop, udp, self._over_udp))
-            self._listeners.append(await loop.create_server(self._accept, sock=tcp, backlog=1024))
+            self._listeners.append(_Listener(loop, tcp, self._connect))
         self._sweeper = loop.call_later(1, self._sweep)
         return [udp.getsockname()[:2] for udp, _ in bound]
 
@@ -96,14 +104,14 @@ class Server:
         loop = asyncio.get_running_loop()
         patience = loop.time() + GOODBYE_SECONDS
         for connection in list(self._connections):
-            connection.close()
+            connection.finish()
         while self._connections and loop.time() < patience:  # noqa: ASYNC110 - it happens once, at the end
             await asyncio.sleep(0.01)
         for connection in list(self._connections):
             connection.close()
         await asyncio.sleep(0)
 
-    def _accept(self) -> asyncio.Protocol:
+    def _connect(self) -> asyncio.Protocol:
         return _Connection(self._over_tcp, self._limits, self._connections)
 
     def _sweep(self) -> None:
@@ -240,6 +248,50 @@ def _as_source(destination: _Ancillary) -> _Ancillary:
     return source
 
 
+class _Listener:
+    """One listening TCP socket. A burst of clients, or want of descriptors, must not keep the loop from answering."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, tcp: socket.socket, protocol: Callable[[], asyncio.Protocol]
+    ) -> None:
+        self._loop = loop
+        self._socket = tcp
+        self._protocol = protocol
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        self._is_short = False
+        loop.add_reader(tcp, self._accept)
+
+    def close(self) -> None:
+        if self._pause:
+            self._pause.cancel()
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                client, _address = self._socket.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._wait(error)
+                return
+            self._is_short = False
+            client.setblocking(False)  # noqa: FBT003
+            task = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, client))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _wait(self, error: OSError) -> None:
+        """There are no descriptors left, or no memory: leave the clients in the queue for a while."""
+        if not self._is_short:
+            log.warning("connections have to wait: %s", error.strerror)
+        self._is_short = True
+        self._loop.remove_reader(self._socket)
+        self._pause = self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._loop.add_reader, self._socket, self._accept)
+
+
 class _Connection(asyncio.Protocol):
     """One TCP client: messages behind their lengths, cut into segments as the network pleases (RFC 7766 section 8)."""
 
@@ -251,6 +303,7 @@ class _Connection(asyncio.Protocol):
         self._connections = connections
         self._received = bytearray()
         self._is_writable = True
+        self._is_busy = False
         self.last_query = asyncio.get_running_loop().time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -268,17 +321,30 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._connections.pop(self, None)
 
-    def close(self) -> None:
-        """Close once the client has read what is answered; at once if it is behind, or on a second call."""
-        if self._is_writable and not self._transport.is_closing():
-            while self._answer_one_round():
-                pass
+    def finish(self) -> None:
+        """Close as soon as nothing more comes in and all is answered.
+
+        A socket that closes with something unread would take back what it had sent (RFC 1122 section 4.2.2.13).
+        """
+        self._is_busy = False
+        asyncio.get_running_loop().call_later(QUIET_SECONDS, self._close_if_quiet)
+
+    def _close_if_quiet(self) -> None:
+        if self._is_busy or not self._is_writable:
+            self.finish()
+        elif not self._transport.is_closing():
             self._transport.close()
-        else:
+
+    def close(self) -> None:
+        """Close; a client that does not read what it was answered is cut off on a second call."""
+        if self._transport.is_closing():
             self._transport.abort()
+        else:
+            self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
+        self._is_busy = True
         self._answer()
 
     def eof_received(self) -> bool:
@@ -297,6 +363,7 @@ class _Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if self._answer_one_round():
+            self._is_busy = True
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._answer)
         elif self._is_writable:

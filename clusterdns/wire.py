@@ -14,8 +14,7 @@ from struct import Struct as Format
 from struct import pack, unpack_from
 from typing import TYPE_CHECKING
 
-from dnslib import RR, DNSBuffer, DNSError, DNSLabelError  # reads the rare queries only
-from dnslib.buffer import BufferError as DNSBufferError
+from dnslib import TXT, DNSBuffer  # writes the rare record data
 from msgspec import Struct
 
 from clusterdns.names import LONGEST_LABEL, LONGEST_NAME, ROOT, ancestors
@@ -45,6 +44,9 @@ LONGEST_REASON = 140
 
 MOST_RECORDS = 8
 """Of a query: an OPT, a signature and the SOA records of a transfer are four. Their names cost time to follow."""
+
+MOST_STEPS = 200
+"""Labels and pointers in a name: 127 labels fit into 255 bytes."""
 
 _COUNTS = Format("!HHHH")
 _RECORD = Format("!HHIH")
@@ -131,38 +133,77 @@ def _read_edns(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
     if len(packet) < start + 11:
         raise FormatError("the OPT record is cut off")
     size, _, version, flags, length = unpack_from("!HBBHH", packet, start + 3)
-    at, end = start + 11, start + 11 + length
-    if len(packet) != end:
+    if len(packet) != start + 11 + length:
         raise FormatError("the OPT record does not end with the packet")
+    _check_options(packet, start + 11, start + 11 + length)
+    return Edns(size, version, bool(flags & DO))
+
+
+def _read_rare(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
+    """Records other than one OPT: transaction signatures, the SOA of an IXFR, whatever comes.
+
+    What is in them does not matter here; that they are whole does, and that there is no second OPT record.
+    """
+    answers, authorities, additional = counts
+    if sum(counts) > MOST_RECORDS:
+        raise FormatError(f"{sum(counts)} records in a query")
+    found: Edns | None = None
+    at = start
+    for number in range(answers + authorities + additional):
+        owner, at = at, _end_of_owner(packet, at)
+        if len(packet) < at + 10:
+            raise FormatError("a record is cut off")
+        rtype, size, _, version, flags, length = unpack_from("!HHBBHH", packet, at)
+        at += 10 + length
+        if len(packet) < at:
+            raise FormatError("a record is longer than the packet")
+        if rtype == Type.OPT:
+            if found or number < answers + authorities or packet[owner]:
+                raise FormatError("more than one OPT record, or one that is out of its place")
+            _check_options(packet, at - length, at)
+            found = Edns(size, version, bool(flags & DO))
+    if at != len(packet):
+        raise FormatError("bytes behind the last record")
+    return found
+
+
+def _check_options(packet: bytes, start: int, end: int) -> None:
+    at = start
     while at < end:
         if at + 4 > end:
             raise FormatError("an option is cut off")
         at += 4 + unpack_from("!H", packet, at + 2)[0]
     if at != end:
         raise FormatError("an option is longer than its record")
-    return Edns(size, version, bool(flags & DO))
 
 
-def _read_rare(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
-    """Records other than one OPT: transaction signatures, the SOA of an IXFR, whatever comes."""
-    answers, authorities, additional = counts
-    if sum(counts) > MOST_RECORDS:
-        raise FormatError(f"{sum(counts)} records in a query")
-    buffer = DNSBuffer(packet)
-    buffer.offset = start
-    try:
-        records = [RR.parse(buffer) for _ in range(answers + authorities + additional)]
-    except (DNSError, DNSLabelError, DNSBufferError, RecursionError, ValueError, IndexError) as error:
-        raise FormatError(str(error)) from error
-    if buffer.remaining():
-        raise FormatError("bytes behind the last record")
-    opts = [(at, record) for at, record in enumerate(records) if record.rtype == Type.OPT]
-    if not opts:
-        return None
-    (at, opt), *more = opts
-    if more or at < answers + authorities or opt.rname.label:
-        raise FormatError("more than one OPT record, or one that is out of its place")
-    return Edns(opt.rclass, opt.ttl >> 16 & 0xFF, bool(opt.ttl & DO))
+def _end_of_owner(packet: bytes, start: int) -> int:
+    """Where the first byte behind a name stands; each pointer in it must lead back, and not by way of too many."""
+    at, end, length, lowest = start, 0, 0, start
+    for _ in range(MOST_STEPS):
+        if at + 1 >= len(packet):
+            break
+        octet = packet[at]
+        if octet >= 0xC0:
+            end = end or at + 2
+            at = unpack_from("!H", packet, at)[0] & 0x3FFF
+            if not HEADER <= at < lowest:
+                raise FormatError("a pointer that does not lead back")
+            lowest = at
+            continue
+        length += 1 + octet
+        if octet > LONGEST_LABEL or length > LONGEST_NAME:
+            break
+        at += 1 + octet
+        if not octet:
+            return end or at
+    raise FormatError("a record's name is cut off, or too long")
+
+
+def essence(query: Query, dialect: Dialect, *, stream: bool) -> Query:
+    """The query with nothing in it but what its reply depends on."""
+    edns = query.edns and Edns(SMALLEST_UDP if stream else _udp_space(query, dialect), 0, query.edns.dnssec_ok)
+    return Query(query.flags & (RD | CD), query.question, edns, query.name_end)
 
 
 def form(query: Query) -> bytes:
@@ -385,7 +426,9 @@ def _encode_data(record: Record, places: dict[Name, int]) -> bytes:
             times = pack("!IIIII", soa.serial, soa.refresh, soa.retry, soa.expire, soa.minimum)
             return _compressed(soa.mname, places) + _compressed(soa.rname, places) + times
         case tuple() as strings:
-            return b"".join([bytes((len(each),)) + each for each in strings])
+            buffer = DNSBuffer()
+            TXT(list(strings)).pack(buffer)
+            return bytes(buffer.data)
         case data if record.rtype in (Type.A, Type.AAAA):
             return data
         case name:

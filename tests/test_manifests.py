@@ -280,7 +280,7 @@ class TestFaults:
             ("Service", "spec:\n  ports:\n  - {port: 1, name: Web_1}", 6, "'Web_1' is no name"),
             ("Service", "spec:\n  ports:\n  - port: 70000", 6, "70000 is not between 1 and 65535"),
             ("Service", "spec:\n  ports:\n  - port: 80\n    protocol: tcp", 7, "'tcp' is none of TCP, UDP, SCTP"),
-            ("Service", "spec:\n  type: ExternalName\n  externalName: a..b", 6, "a label has 1 to 63 bytes, not 0: ''"),
+            ("Service", "spec:\n  type: ExternalName\n  externalName: a..b", 6, "'a..b' is no host name"),
             ("Endpoints", "subsets:\n- addresses:\n  - ip: 10.0.0.1\n  - ip: x", 7, "'x' is no IPv4 or IPv6 address"),
             ("Endpoints", "subsets:\n- notReadyAddresses:\n  - ip: 10.0.0.1\n    hostname: A", 7, "'A' is no name"),
             ("EndpointSlice", "addressType: IPv4\nendpoints:\n- addresses:\n  - fd00::1", 7, "'fd00::1' is no IPv4 a"),
@@ -567,7 +567,7 @@ class TestFaultsInLife:
             await watch.until_services(a="10.96.0.4", b="10.96.0.3")
         assert caplog.text.count("is no YAML") == 1
         assert f"{file} is read again" in caplog.text
-        assert f"{file}: 1 objects put, 0 gone" in caplog.text
+        assert f"{file}: objects put: 1, gone: 0" in caplog.text
 
     async def test_a_broken_file_that_is_removed_goes(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         file = write(tmp_path / "a.yaml", service("a", "10.96.0.1"))

@@ -174,8 +174,11 @@ async def _request(
 
 async def _pieces(content: aiohttp.StreamReader, silence: Callable[[], float]) -> AsyncGenerator[bytes, None]:
     while True:
-        async with asyncio.timeout(silence()):
-            piece = await content.readany()
+        try:
+            async with asyncio.timeout(silence()):
+                piece = await content.readany()
+        except aiohttp.ClientPayloadError as error:
+            raise EOFError("the connection was lost in the midst of the answer") from error
         if not piece:
             return
         yield piece

@@ -57,17 +57,18 @@ def admitted(decoded: Admissible) -> Admissible:
 
 
 def _admitted_service(service: Service) -> Service:
-    spec = service.spec
+    ports = tuple(replace(each, protocol=each.protocol or "TCP") for each in service.ports)
+    spec = replace(service.spec, type=service.spec.type or "ClusterIP", ports=ports or None)
+    service = replace(service, spec=spec)
     _one_of(".spec.type", spec.type, ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"))
     _one_of(".spec.ipFamilyPolicy", spec.ip_family_policy, (None, "SingleStack", "PreferDualStack", "RequireDualStack"))
     for index, family in enumerate(spec.ip_families or ()):
         _one_of(f".spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
     _ports(".spec.ports", service.ports)
     if service.is_external_name:
-        try:
-            names.from_text(spec.external_name)
-        except names.NotAName as error:
-            raise Refused(".spec.externalName", str(error)) from None
+        labels = spec.external_name.removesuffix(".").lower().split(".")
+        if spec.external_name and (len(spec.external_name) > 253 or not all(map(names.is_kubernetes_label, labels))):
+            raise Refused(".spec.externalName", f"{spec.external_name!r} is no host name")
         return service
     first = _cluster_ip(".spec.clusterIP", spec.cluster_ip) if spec.cluster_ip else ""
     every = tuple(_cluster_ip(f".spec.clusterIPs[{i}]", each) for i, each in enumerate(spec.cluster_ips or ()))
@@ -130,7 +131,7 @@ def _admitted_pod(pod: Pod) -> Pod:
 def _ports(field: str, ports: Iterable[ServicePort | EndpointPort]) -> None:
     for index, port in enumerate(ports):
         _label(f"{field}[{index}].name", port.name or None)
-        _one_of(f"{field}[{index}].protocol", port.protocol, (None, "TCP", "UDP", "SCTP"))
+        _one_of(f"{field}[{index}].protocol", port.protocol, (None, "", "TCP", "UDP", "SCTP"))
         if port.port is not None and not 0 < port.port < 65536:
             raise Refused(f"{field}[{index}].port", f"{port.port} is not between 1 and 65535")
 

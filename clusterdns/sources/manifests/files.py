@@ -76,7 +76,7 @@ def read(path: Path, content: bytes) -> tuple[list[Found], list[Fault]]:
         faults.append(Fault(Place(path, error.lineno), f"is no JSON: {error.msg}"))
     except yaml.YAMLError as error:
         faults.append(Fault(Place(path, _yaml_line(error, text)), f"is no YAML: {_yaml_reason(error)}"))
-    except (ValueError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001 - the parser fails in its own ways at odd scalars; no file may end a server
         faults.append(Fault(Place(path), f"cannot be read: {error}"))
     return found, faults
 
@@ -146,15 +146,57 @@ class _Loader(yaml.CSafeLoader):
 
 
 def _yaml_documents(text: str) -> Iterator[_Document]:
+    _check_depth(text)
+    may_multiply = "&" in text and "*" in text
     loader = _Loader(text)
     try:
         while loader.check_node():
             node = loader.get_node()
+            if may_multiply and node is not None and _size(node, {}) > MOST_NODES:
+                raise ValueError(f"its aliases come to more than {MOST_NODES} values")
             value = loader.construct_document(node)
             if value is not None:
                 yield _Document(value, node)
     finally:
         loader.dispose()
+
+
+DEEPEST = 200
+"""Levels of a document: a schema of a custom resource has some 60. The parser, in C, would overrun its stack."""
+MOST_NODES = 1_000_000
+"""Values of a document with its aliases written out."""
+_MAY_BE_DEEP = re.compile(rf"(?:[-?:] ){{{DEEPEST}}}|^ {{{DEEPEST}}}", re.MULTILINE)
+
+
+def _check_depth(text: str) -> None:
+    """Reads a document that may be deep as a mere stream of events first. Raises YAMLError."""
+    if text.count("[") + text.count("{") <= DEEPEST and not _MAY_BE_DEEP.search(text):
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise _fault(f"more than {DEEPEST} levels deep", event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _fault(problem: str, at: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
+
+
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many values the node holds with its aliases written out. Raises YAMLError."""
+    size = sizes.get(id(node))
+    if size is None:
+        sizes[id(node)] = -1
+        children = [each for pair in node.value for each in pair] if isinstance(node, yaml.MappingNode) else node.value
+        size = 1 + (0 if isinstance(node, yaml.ScalarNode) else sum(_size(each, sizes) for each in children))
+        sizes[id(node)] = size
+    if size < 0:
+        raise _fault("it holds itself", node)
+    return size
 
 
 def _yaml_line(error: yaml.YAMLError, text: str) -> int | None:

@@ -168,7 +168,8 @@ class Manifests:
         self._objects = objects
         if accepted:
             puts = sum(isinstance(event, Put) for event in events)
-            log.info("%s: %d objects put, %d gone", ", ".join(map(str, accepted)), puts, len(events) - puts)
+            some = ", ".join(map(str, accepted[:5])) + (f" and {len(accepted) - 5} more" if len(accepted) > 5 else "")
+            log.info("%s: objects put: %d, gone: %d", some, puts, len(events) - puts)
         return events
 
     def _tell(self, troubles: _Troubles) -> None:
