@@ -38,10 +38,12 @@ bench: .venv/installed  ## Print what a query costs, next to a C loop that only 
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml
+	@echo 'Installing into .venv; the first time, this takes a minute.'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 .venv/developing: .venv/bin/python pyproject.toml
+	@echo 'Installing into .venv what tests and checks need; the first time, this takes some minutes.'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
 	@touch $@ .venv/installed
 
