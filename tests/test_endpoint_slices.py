@@ -107,7 +107,7 @@ class TestAnEndpoint:
         assert only.metadata.name == "cart-ipv4-1"
         (endpoint,) = only.endpoints or ()
         assert endpoint.target_ref is not None
-        assert (endpoint.target_ref.kind, endpoint.target_ref.name) == ("Pod", "cart-0")
+        assert endpoint.target_ref.name == "cart-0"
 
     @pytest.mark.parametrize(
         ("spec", "hostname"),
