@@ -53,6 +53,7 @@ async def serve(settings: Config) -> None:
     loop.add_signal_handler(signal.SIGHUP, log.info, "SIGHUP: manifests are followed as they change")
     loop.set_exception_handler(_note_fault)
 
+    gc.set_threshold(50_000, 20, 100)  # what is read stays: looking through it often, while it grows, finds nothing
     started = time.monotonic()
     source = build_source(settings)
     index = build_index(settings)
@@ -208,7 +209,10 @@ def build_views(index: Index, source: Source) -> Views:
         return {each.__name__: len(index.objects(each)) for each in kinds}
 
     def missing() -> list[str]:
-        return [f"{kind}: not listed yet" for kind in index.awaited]
+        if index.is_synced:
+            return []
+        troubles = [] if isinstance(source, Manifests) else [each.trouble for each in source.health if each.trouble]
+        return [*(f"{kind}: not listed yet" for kind in index.awaited), *dict.fromkeys(troubles)]
 
     if isinstance(source, Manifests):
         return Views(missing, Metrics(Readings(objects)).text)

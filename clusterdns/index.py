@@ -52,7 +52,7 @@ class _Table(Generic[T]):
     def put(self, new: T) -> bool:
         """Take in an object; False if it is known as it is."""
         old = self.objects.get(new.key)
-        if old == new:
+        if old is new or old == new:
             return False
         self.objects[new.key] = new
         self._replace(old, new)
