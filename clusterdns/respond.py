@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from clusterdns import wire
 from clusterdns.answer import answer
 from clusterdns.names import LONGEST_LABEL, LONGEST_NAME
+from clusterdns.queries import HEADER, OPCODE_QUERY, FormatError, read_query
 from clusterdns.records import CLASS_IN, Answer, Rcode, Reason, ReasonCode, Type
-from clusterdns.wire import HEADER, OPCODE_QUERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clusterdns.index import Index
     from clusterdns.nodes import Node, Reply, Zone
-    from clusterdns.wire import Dialect, Query
+    from clusterdns.queries import Query
+    from clusterdns.wire import Dialect
 
 Respond: TypeAlias = "Callable[[bytes], bytes | None]"
 """From a query's bytes to the reply's; None if it deserves none."""
@@ -81,8 +82,8 @@ class _SlowWay:
 
     def respond(self, packet: bytes) -> bytes | None:
         try:
-            query = wire.read_query(packet)
-        except wire.FormatError:
+            query = read_query(packet)
+        except FormatError:
             return wire.write_error(packet)
         if query.is_response:
             return None

@@ -1,4 +1,4 @@
-"""Values <-> bytes: queries are read here, replies are written here.
+"""Values -> bytes: replies are encoded here; queries.py reads what they reply to.
 
 A reply is encoded once for a form of query (flags, type, class, EDNS: everything but the ID and the name), and written
 for each query of that form by putting the query's own ID and question in front. So the client's letter case comes back,
@@ -11,15 +11,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import count
 from struct import Struct as Format
-from struct import pack, unpack_from
+from struct import pack
 from typing import TYPE_CHECKING
 
 from dnslib import TXT, DNSBuffer  # writes the rare record data
 from msgspec import Struct
 
-from clusterdns.names import LONGEST_LABEL, LONGEST_NAME, ROOT, ancestors
+from clusterdns.names import LONGEST_NAME, ROOT, ancestors
 from clusterdns.nodes import Zone
-from clusterdns.records import CLASS_IN, Question, Rcode, Record, Soa, Srv, Type
+from clusterdns.queries import AA, CD, DO, HEADER, OPCODE, QR, RA, RD, TC, Edns, Query
+from clusterdns.records import CLASS_IN, Rcode, Record, Soa, Srv, Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,55 +29,16 @@ if TYPE_CHECKING:
     from clusterdns.nodes import Reply
     from clusterdns.records import Answer, Reason
 
-HEADER = 12
 SMALLEST_UDP = 512
 LARGEST = 65535
-
-# The flags of the header (RFC 1035 section 4.1.1; CD: RFC 4035 section 3.2.2) and of EDNS (RFC 6891 section 6.1.4).
-QR, AA, TC, RD, RA, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0010
-OPCODE = 0x7800
-OPCODE_QUERY = 0
-DO = 0x8000
 
 EXTENDED_ERROR = 15
 LONGEST_REASON = 140
 """Bytes of a reason's text: even behind the longest question it leaves a negative answer within 512 bytes."""
 
-MOST_RECORDS = 8
-"""Of a query: an OPT, a signature and the SOA records of a transfer are four. Their names cost time to follow."""
-
-MOST_STEPS = 200
-"""Labels and pointers in a name: 127 labels fit into 255 bytes."""
-
 _COUNTS = Format("!HHHH")
 _RECORD = Format("!HHIH")
 _POINTERS = [pack("!H", 0xC000 | offset) for offset in range(HEADER + LONGEST_NAME + 1)]
-
-
-class FormatError(ValueError):
-    """The packet is no query that RFC 1035 or RFC 6891 allows."""
-
-
-class Edns(Struct, frozen=True):
-    udp_size: int
-    version: int = 0
-    dnssec_ok: bool = False
-
-
-class Query(Struct, frozen=True):
-    flags: int
-    question: Question
-    edns: Edns | None
-    name_end: int
-    """Where in the packet the question's name has its last byte."""
-
-    @property
-    def opcode(self) -> int:
-        return (self.flags & OPCODE) >> 11
-
-    @property
-    def is_response(self) -> bool:
-        return bool(self.flags & QR)
 
 
 class Dialect(Struct, frozen=True):
@@ -86,118 +48,6 @@ class Dialect(Struct, frozen=True):
     """The largest reply over UDP, in bytes, and what we tell clients that we take."""
     recursion_available: bool = False
     extended_errors: bool = True
-
-
-# Reading
-
-
-def read_query(packet: bytes) -> Query:
-    """The query in a packet. Raises FormatError."""
-    if len(packet) < HEADER:
-        raise FormatError("shorter than a header")
-    flags, questions, *others = unpack_from("!HHHHH", packet, 2)
-    if questions != 1:
-        raise FormatError(f"{questions} questions")
-    name_end = _end_of_name(packet, HEADER)
-    if len(packet) < name_end + 5:
-        raise FormatError("the question is cut off")
-    qtype, qclass = unpack_from("!HH", packet, name_end + 1)
-    edns = _read_edns(packet, name_end + 5, others)
-    return Query(flags, Question(packet[HEADER : name_end + 1].lower(), qtype, qclass), edns, name_end)
-
-
-def _end_of_name(packet: bytes, start: int) -> int:
-    """Where the last byte of an uncompressed name stands: there is nothing yet that a pointer could lead to."""
-    at = start
-    while True:
-        if at >= len(packet):
-            raise FormatError("the name is cut off")
-        length = packet[at]
-        if length == 0:
-            return at
-        if length > LONGEST_LABEL:
-            raise FormatError("a label of more than 63 bytes, or a pointer")
-        at += 1 + length
-        if at - start >= LONGEST_NAME:
-            raise FormatError("a name of more than 255 bytes")
-
-
-def _read_edns(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
-    """The OPT record among whatever stands behind the question; all of it must be well-formed."""
-    if not any(counts):
-        if len(packet) > start:
-            raise FormatError("bytes behind the question")
-        return None
-    if list(counts) != [0, 0, 1] or packet[start : start + 3] != b"\0\0\x29":
-        return _read_rare(packet, start, counts)
-    if len(packet) < start + 11:
-        raise FormatError("the OPT record is cut off")
-    size, _, version, flags, length = unpack_from("!HBBHH", packet, start + 3)
-    if len(packet) != start + 11 + length:
-        raise FormatError("the OPT record does not end with the packet")
-    _check_options(packet, start + 11, start + 11 + length)
-    return Edns(size, version, bool(flags & DO))
-
-
-def _read_rare(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
-    """Records other than one OPT: transaction signatures, the SOA of an IXFR, whatever comes.
-
-    What is in them does not matter here; that they are whole does, and that there is no second OPT record.
-    """
-    answers, authorities, additional = counts
-    if sum(counts) > MOST_RECORDS:
-        raise FormatError(f"{sum(counts)} records in a query")
-    found: Edns | None = None
-    at = start
-    for number in range(answers + authorities + additional):
-        owner, at = at, _end_of_owner(packet, at)
-        if len(packet) < at + 10:
-            raise FormatError("a record is cut off")
-        rtype, size, _, version, flags, length = unpack_from("!HHBBHH", packet, at)
-        at += 10 + length
-        if len(packet) < at:
-            raise FormatError("a record is longer than the packet")
-        if rtype == Type.OPT:
-            if found or number < answers + authorities or packet[owner]:
-                raise FormatError("more than one OPT record, or one that is out of its place")
-            _check_options(packet, at - length, at)
-            found = Edns(size, version, bool(flags & DO))
-    if at != len(packet):
-        raise FormatError("bytes behind the last record")
-    return found
-
-
-def _check_options(packet: bytes, start: int, end: int) -> None:
-    at = start
-    while at < end:
-        if at + 4 > end:
-            raise FormatError("an option is cut off")
-        at += 4 + unpack_from("!H", packet, at + 2)[0]
-    if at != end:
-        raise FormatError("an option is longer than its record")
-
-
-def _end_of_owner(packet: bytes, start: int) -> int:
-    """Where the first byte behind a name stands; each pointer in it must lead back, and not by way of too many."""
-    at, end, length, lowest = start, 0, 0, start
-    for _ in range(MOST_STEPS):
-        if at + 1 >= len(packet):
-            break
-        octet = packet[at]
-        if octet >= 0xC0:
-            end = end or at + 2
-            at = unpack_from("!H", packet, at)[0] & 0x3FFF
-            if not HEADER <= at < lowest:
-                raise FormatError("a pointer that does not lead back")
-            lowest = at
-            continue
-        length += 1 + octet
-        if octet > LONGEST_LABEL or length > LONGEST_NAME:
-            break
-        at += 1 + octet
-        if not octet:
-            return end or at
-    raise FormatError("a record's name is cut off, or too long")
 
 
 def essence(query: Query, dialect: Dialect, *, stream: bool) -> Query:
@@ -214,9 +64,6 @@ def form(query: Query) -> bytes:
     if edns is None:
         return fixed
     return fixed + b"\0" + _RECORD.pack(Type.OPT, edns.udp_size, edns.version << 16 | edns.dnssec_ok * DO, 0)
-
-
-# Writing
 
 
 class Fixed(Struct, eq=False):

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusterdns import names, wire
-from clusterdns.wire import Dialect, FormatError
+from clusterdns import names, queries
+from clusterdns.queries import FormatError
+from clusterdns.wire import Dialect
 from tests.cluster import Server, addresses, expect
 
 NAME = "cart.shop.svc.cluster.local"
@@ -159,7 +160,7 @@ class TestMalformed:
         reply = (SERVER.stream if stream else SERVER.datagram)(malformed)
         assert reply == b"\xbe\xef\x81\x01" + bytes(8)
         with pytest.raises(FormatError):
-            wire.read_query(malformed)
+            queries.read_query(malformed)
 
     @pytest.mark.parametrize("length", [0, 1])
     def test_silence_without_an_id(self, length: int) -> None:
