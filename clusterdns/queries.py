@@ -89,26 +89,9 @@ def _end_of_name(packet: bytes, start: int) -> int:
 
 
 def _read_edns(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
-    """The OPT record among whatever stands behind the question; all of it must be well-formed."""
-    if not any(counts):
-        if len(packet) > start:
-            raise FormatError("bytes behind the question")
-        return None
-    if list(counts) != [0, 0, 1] or packet[start : start + 3] != b"\0\0\x29":
-        return _read_rare(packet, start, counts)
-    if len(packet) < start + 11:
-        raise FormatError("the OPT record is cut off")
-    size, _, version, flags, length = unpack_from("!HBBHH", packet, start + 3)
-    if len(packet) != start + 11 + length:
-        raise FormatError("the OPT record does not end with the packet")
-    _check_options(packet, start + 11, start + 11 + length)
-    return Edns(size, version, bool(flags & DO))
+    """The OPT record among whatever stands behind the question: signatures, the SOA of an IXFR, whatever comes.
 
-
-def _read_rare(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
-    """Records other than one OPT: transaction signatures, the SOA of an IXFR, whatever comes.
-
-    What is in them does not matter here; that they are whole does, and that there is no second OPT record.
+    What is in the other records does not matter here; that all are whole does, and that there is no second OPT record.
     """
     answers, authorities, additional = counts
     if sum(counts) > MOST_RECORDS:
@@ -129,7 +112,7 @@ def _read_rare(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
             _check_options(packet, at - length, at)
             found = Edns(size, version, bool(flags & DO))
     if at != len(packet):
-        raise FormatError("bytes behind the last record")
+        raise FormatError("bytes behind the end of the query")
     return found
 
 
