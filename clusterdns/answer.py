@@ -15,6 +15,8 @@ from clusterdns.nodes import (
     Apex,
     EmptyNonTerminal,
     EndpointName,
+    HostAddress,
+    HostName,
     Nameserver,
     Nothing,
     PodName,
@@ -57,7 +59,9 @@ def answer(question: Question, node: Node, index: Index) -> Answer:
     if not records:
         settled = not isinstance(node, Nameserver)
         reason = _reason_for_no_data(node, question.qtype)
-        return Answer(authority=(_soa(node.zone),), settled=settled, reason=reason)
+        # A hosts file is no zone: there is no SOA record to tell how long nothing is nothing.
+        authority = () if isinstance(node, HostName | HostAddress) else (_soa(node.zone),)
+        return Answer(authority=authority, settled=settled, reason=reason)
     additional = () if question.qtype not in (Type.SRV, Type.NS) else tuple(_addresses_of_targets(records, index))
     settled = not isinstance(node, Apex | Nameserver)
     return Answer(records=records, additional=additional, settled=settled)
@@ -76,8 +80,12 @@ def _records(node: Node, qtype: int, index: Index) -> Iterable[Record]:
             return _address_records(node, node.addresses, qtype)
         case PodName(), Type.A | Type.AAAA:
             return _address_records(node, (node.address,), qtype)
+        case HostName(), Type.A | Type.AAAA:
+            return _address_records(node, node.addresses, qtype)
         case AddressName(), Type.PTR:
             return _ptr_records(node)
+        case HostAddress(), Type.PTR:
+            return (Record(node.name, Type.PTR, node.zone.ttl, name) for name in node.names)
         case Apex(), Type.SOA:
             return (_soa(node.zone, ttl=node.zone.ttl),)
         case Apex(), Type.NS:
@@ -161,7 +169,7 @@ def _alias(question: Question, node: ServiceName, index: Index) -> Answer:
             return Answer(records=tuple(records))
         found = index.find(target)
         if found is None:
-            return Answer(records=tuple(records), settled=len(records) == 1)
+            return Answer(records=tuple(records), settled=len(records) == 1, onward=target)
         if not (isinstance(found, ServiceName) and found.service.is_external_name):
             end = answer(Question(target, question.qtype), found, index)
             if end.rcode == Rcode.SERVFAIL:
@@ -259,7 +267,13 @@ def _reason_for_not_ready(node: ServiceName) -> Reason:
 
 
 def _reason_for_no_data(node: Node, qtype: int) -> Reason | None:
-    if isinstance(node, ServiceName) and qtype in _ADDRESS_TYPES:
-        family = "IPv4" if qtype == Type.A else "IPv6"
-        return Reason(f"Service {_called(node)} has no {family} address")
-    return None
+    if qtype not in _ADDRESS_TYPES:
+        return None
+    family = "IPv4" if qtype == Type.A else "IPv6"
+    match node:
+        case ServiceName():
+            return Reason(f"Service {_called(node)} has no {family} address")
+        case HostName():
+            return Reason(f"the hosts file has no {family} address for this name")
+        case _:
+            return None

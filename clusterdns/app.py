@@ -12,33 +12,48 @@ import logging
 import resource
 import signal
 import socket
+import ssl
 import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
+
 from clusterdns import __version__, config, names
+from clusterdns.cache import Cache, CacheLimits
+from clusterdns.elsewhere import Elsewhere
+from clusterdns.forward import Forwarder, HostResolver, Manner, Patience, Route, parse_address
 from clusterdns.index import Index
 from clusterdns.nodes import Zone
-from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+from clusterdns.objects import EndpointSlice, Host, Namespace, Pod, Service
+from clusterdns.resolv_conf import POD_NDOTS
+from clusterdns.resolve import Resolver, Searching
 from clusterdns.respond import responder
+from clusterdns.search import SearchList
 from clusterdns.server import Limits, Server, address_text
+from clusterdns.sources.hosts import Hosts
 from clusterdns.sources.manifests import Manifests
 from clusterdns.sources.snapshot import Snapshot
 from clusterdns.wire import Dialect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
     from clusterdns.config import Config
     from clusterdns.http import Views
+    from clusterdns.metrics import Answered, Asked, Watch
     from clusterdns.names import Address, Name
-    from clusterdns.objects import Object
+    from clusterdns.objects import KubernetesObject
+    from clusterdns.resolv_conf import ResolvConf
     from clusterdns.sources.cluster import Cluster
 
     Source: TypeAlias = Manifests | Cluster
 
 log = logging.getLogger("clusterdns")
+
+SOCKETS_PER_QUERY = 2
+"""That waits for an upstream: the second is for the few of which one upstream did not answer in time."""
 
 OWN_DESCRIPTORS = 50
 """Files and sockets beside the clients' connections: manifests, the API server, listeners, what libraries take."""
@@ -56,17 +71,20 @@ async def serve(settings: Config) -> None:
     gc.set_threshold(50_000, 20, 100)  # what is read stays: looking through it often, while it grows, finds nothing
     started = time.monotonic()
     source = build_source(settings)
+    hosts = Hosts([Path(path) for path in settings.hosts.files], settings.hosts.entries)
     index = build_index(settings)
     async with contextlib.AsyncExitStack() as stack:
         if settings.snapshot:
             snapshot = Snapshot(Path(settings.snapshot), _kinds(settings), index)
             await stack.enter_async_context(snapshot.kept())
-        index.apply(await source.open())
-        server = build_server(settings, index)
+        index.apply([*await hosts.open(), *await source.open()])
+        forwarding = Forwarding(settings, index)
+        server = build_server(settings, index, forwarding.resolver)
         bound = await server.start([config.listen_address(each) for each in settings.listen])
-        stack.push_async_callback(server.stop)
+        stack.push_async_callback(server.stop, hurry=forwarding.forwarder.stop)
+        await stack.enter_async_context(forwarding.kept_up(bound))
         if settings.http:
-            views = build_views(index, source)
+            views = build_views(index, source, forwarding)
             await views.start(*config.listen_address(settings.http))
             stack.push_async_callback(views.stop)
         log.info("clusterdns %s, answering after %.2f s", __version__, time.monotonic() - started)
@@ -74,11 +92,13 @@ async def serve(settings: Config) -> None:
             log.info("listening on %s, UDP and TCP", address_text(host, port))
         _settle(index, started)
 
-        following = asyncio.create_task(_follow(source, index, stop, started))
+        following = [asyncio.create_task(_follow(each, index, stop, started)) for each in (source, hosts)]
         await stop.wait()
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+        for each in following:
+            each.cancel()
+        for each in following:
+            with contextlib.suppress(asyncio.CancelledError):
+                await each
     log.info("stopped")
 
 
@@ -89,14 +109,13 @@ def _note_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
     log.debug("the fault in full", exc_info=error)
 
 
-async def _follow(source: Source, index: Index, stop: asyncio.Event, started: float) -> None:
+async def _follow(source: Source | Hosts, index: Index, stop: asyncio.Event, started: float) -> None:
     """Apply what a source says for as long as it speaks; a fault in here must not pass for a quiet cluster."""
-    is_synced = index.is_synced
     try:
         async for events in source.changes():
+            was_synced = index.is_synced
             index.apply(events)
-            if index.is_synced and not is_synced:
-                is_synced = True
+            if index.is_synced and not was_synced:
                 _settle(index, started)
     finally:
         stop.set()
@@ -107,7 +126,7 @@ def _settle(index: Index, started: float) -> None:
     if index.is_synced:
         gc.collect()
         gc.freeze()
-        counts = (len(index.objects(Service)), len(index.objects(EndpointSlice)))
+        counts = (index.count(Service), index.count(EndpointSlice))
         log.info("ready after %.2f s: %d Services, %d EndpointSlices", time.monotonic() - started, *counts)
 
 
@@ -127,7 +146,7 @@ def build_source(settings: Config) -> Source:
     return Cluster(Access(settings.api_server, kubeconfig, settings.context or None), selection, Patience())
 
 
-def _kinds(settings: Config) -> tuple[type[Object], ...]:
+def _kinds(settings: Config) -> tuple[type[KubernetesObject], ...]:
     """What the names are made of."""
     endpoints = (EndpointSlice,) if settings.endpoints else ()
     pods = (Pod,) if settings.pods == "verified" else ()
@@ -144,6 +163,7 @@ def build_index(settings: Config) -> Index:
         selects_namespaces=bool(settings.namespace_labels),
         dns_service=config.service_key(settings.dns_service),
         own_addresses=tuple(_own_addresses(settings)),
+        hosts_ttl=settings.hosts.ttl,
         clock=time.time,
     )
 
@@ -178,8 +198,89 @@ def _own_addresses(settings: Config) -> Iterator[Address]:
                 yield address
 
 
-def build_server(settings: Config, index: Index) -> Server:
-    respond = partial(responder, index, Dialect(udp_size=settings.udp_size, extended_errors=settings.extended_errors))
+class Forwarding:
+    """What answers the names that are not ours, and keeps up with the host's resolv.conf. Raises BadConfig."""
+
+    def __init__(self, settings: Config, index: Index) -> None:
+        self._settings = given = settings.forward
+        self._autopath = settings.autopath
+        self._searches = settings.search == "server" or (settings.search == "auto" and bool(settings.manifests))
+        self._manner = Manner(given.random_letter_case, given.force_tcp, _tls_context(given))
+        routes = [self._route(each.zone, each.upstreams) for each in given.zones]
+        self.forwarder = Forwarder(
+            [*routes, self._route(".", given.upstreams)], Patience(given.try_seconds, given.seconds)
+        )
+        cache = Cache(_cache_limits(settings.cache), time.monotonic)
+        zone = settings.zone[0]
+        domains = settings.search_domains or (f"default.svc.{zone}", f"svc.{zone}", zone)
+        self._cluster = SearchList(tuple(map(names.from_text, domains)), ndots=POD_NDOTS) if self._searches else None
+        elsewhere = Elsewhere(cache, self.forwarder, given.in_flight)
+        self.resolver = Resolver(index, elsewhere, Searching(self._cluster, autopath=settings.autopath))
+
+    @contextlib.asynccontextmanager
+    async def kept_up(self, listening: Sequence[tuple[str, int]]) -> AsyncIterator[None]:
+        """From the start of asking to its end."""
+        following: asyncio.Task[None] | None = None
+        if self._settings.resolv_conf:
+            host = HostResolver(Path(self._settings.resolv_conf), listening)
+            self._take(host, host.read())
+            following = asyncio.create_task(self._follow(host))
+        self.forwarder.start()
+        try:
+            yield
+        finally:
+            if following:
+                following.cancel()
+            self.forwarder.stop()
+
+    async def _follow(self, host: HostResolver) -> None:
+        async for conf in host.changes():
+            self._take(host, conf)
+
+    def _take(self, host: HostResolver, conf: ResolvConf) -> None:
+        if not self._settings.upstreams:
+            route = self._route(".", map(str, host.upstreams()))
+            self.forwarder.put(route)
+            log.info("upstreams: %s", ", ".join(map(str, route.upstreams)) or "none; names of others are refused")
+        domains = tuple(name for name in map(names.possible, conf.search) if name not in (None, names.ROOT))
+        host_list = SearchList(domains, conf.ndots) if self._searches and domains else None
+        self.resolver.searching = Searching(self._cluster, host_list, self._autopath, domains)
+
+    def _route(self, zone: str, upstreams: Iterable[str]) -> Route:
+        excepted = frozenset(map(names.from_text, self._settings.excepted))
+        addresses = tuple(map(parse_address, upstreams))
+        return Route(names.from_text(zone), addresses, self._settings.policy, excepted, self._manner)
+
+
+def _tls_context(given: config.Forward) -> ssl.SSLContext | None:
+    """What certificates are held against, if there are any."""
+    upstreams = [*given.upstreams, *(one for each in given.zones for one in each.upstreams)]
+    if not any(parse_address(each).tls for each in upstreams):
+        return None
+    try:
+        return ssl.create_default_context(cafile=given.tls_ca or None)
+    except (OSError, ssl.SSLError) as error:
+        raise config.BadConfig(f"forward.tls-ca: {given.tls_ca}: {error.strerror or error}") from error
+
+
+def _cache_limits(given: config.Cache) -> CacheLimits:
+    return CacheLimits(
+        given.entries if given.bytes else 0,
+        given.bytes,
+        given.ttl,
+        given.negative_ttl,
+        given.failure_seconds,
+        given.stale_seconds,
+        given.prefetch_hits,
+    )
+
+
+def build_server(settings: Config, index: Index, resolver: Resolver) -> Server:
+    forwards = bool(settings.forward.upstreams or settings.forward.zones or settings.forward.resolv_conf)
+    dialect = Dialect(
+        udp_size=settings.udp_size, extended_errors=settings.extended_errors, recursion_available=forwards
+    )
+    respond = partial(responder, index, dialect, resolver=resolver)
     limits = Limits(connections=_possible_connections(settings), idle_seconds=settings.tcp.idle_seconds)
     return Server(respond(stream=False), respond(stream=True), limits)
 
@@ -187,26 +288,23 @@ def build_server(settings: Config, index: Index) -> Server:
 def _possible_connections(settings: Config) -> int:
     """As many as are set, within what the process may open; it asks for as much as it may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < settings.tcp.connections + OWN_DESCRIPTORS:
-        wanted = settings.tcp.connections + OWN_DESCRIPTORS
+    upstream = SOCKETS_PER_QUERY * settings.forward.in_flight
+    wanted = settings.tcp.connections + upstream + OWN_DESCRIPTORS
+    if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    possible = max(1, min(settings.tcp.connections, soft - OWN_DESCRIPTORS))
+    free = soft - OWN_DESCRIPTORS
+    possible = max(1, min(settings.tcp.connections, free - min(upstream, free // 2)))
     if possible < settings.tcp.connections:
         text = "tcp.connections: %d of %d, since this process may open %d files only"
         log.warning(text, possible, settings.tcp.connections, soft)
     return possible
 
 
-def build_views(index: Index, source: Source) -> Views:
+def build_views(index: Index, source: Source, forwarding: Forwarding) -> Views:
     from clusterdns.http import Views  # noqa: PLC0415
-    from clusterdns.metrics import Metrics, Readings, Watch  # noqa: PLC0415
-
-    kinds = (Namespace, Service, EndpointSlice, Pod)
-
-    def objects() -> dict[str, int]:
-        return {each.__name__: len(index.objects(each)) for each in kinds}
+    from clusterdns.metrics import Metrics, Readings  # noqa: PLC0415
 
     def missing() -> list[str]:
         if index.is_synced:
@@ -214,20 +312,59 @@ def build_views(index: Index, source: Source) -> Views:
         troubles = [] if isinstance(source, Manifests) else [each.trouble for each in source.health if each.trouble]
         return [*(f"{kind}: not listed yet" for kind in index.awaited), *dict.fromkeys(troubles)]
 
-    if isinstance(source, Manifests):
-        return Views(missing, Metrics(Readings(objects)).text)
+    readings = Readings(
+        objects=lambda: {each.__name__: index.count(each) for each in (Namespace, Service, EndpointSlice, Pod, Host)},
+        answered=partial(_answered, forwarding),
+        upstreams=partial(_upstreams, forwarding),
+    )
+    if not isinstance(source, Manifests):
+        readings = msgspec.structs.replace(
+            readings,
+            watches=partial(_watches, source),
+            propagation=source.propagation,
+            programming=source.programming,
+        )
+    return Views(missing, Metrics(readings).text)
 
-    def watches() -> list[Watch]:
-        now = time.monotonic()
-        return [
-            Watch(
-                each.resource,
-                None if each.heard_at is None else now - each.heard_at,
-                None if each.listed_at is None else now - each.listed_at,
-                each.restarts,
-                each.differences,
-            )
-            for each in source.health
-        ]
 
-    return Views(missing, Metrics(Readings(objects, watches, source.propagation, source.programming)).text)
+def _watches(source: Cluster) -> list[Watch]:
+    from clusterdns.metrics import Watch  # noqa: PLC0415
+
+    now = time.monotonic()
+    return [
+        Watch(
+            each.resource,
+            None if each.heard_at is None else now - each.heard_at,
+            None if each.listed_at is None else now - each.listed_at,
+            each.restarts,
+            each.differences,
+        )
+        for each in source.health
+    ]
+
+
+def _answered(forwarding: Forwarding) -> Answered:
+    from clusterdns.metrics import Answered  # noqa: PLC0415
+
+    elsewhere = forwarding.resolver.elsewhere
+    cache = elsewhere.cache
+    return Answered(
+        entries=len(cache),
+        bytes=cache.size,
+        hits=cache.hits,
+        misses=cache.misses,
+        evictions=cache.evictions,
+        stale=elsewhere.stale,
+        prefetched=elsewhere.prefetched,
+        waiting=elsewhere.waiting,
+        rejected=elsewhere.rejected,
+    )
+
+
+def _upstreams(forwarding: Forwarding) -> list[Asked]:
+    from clusterdns.metrics import Asked  # noqa: PLC0415
+
+    return [
+        Asked(str(each), not (each.is_down or each.is_looping), each.is_looping, each.failed, each.durations)
+        for each in forwarding.forwarder.upstreams
+    ]

@@ -1,4 +1,4 @@
-"""The commands and their exit codes: 0 done, 2 wrong use or configuration."""
+"""The commands and their exit codes: 0 done, 1 "no" as an answer, 2 wrong use or configuration, 3 nobody to ask."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import click
 import msgspec
 
 from clusterdns import __version__, app, config
+from clusterdns.commands import COMMANDS
 from clusterdns.server import CannotListen
 from clusterdns.sources import NoCredentials
+from clusterdns.sources.hosts import HostsError
 from clusterdns.sources.manifests import ManifestError
 
 if TYPE_CHECKING:
@@ -60,9 +62,27 @@ def _option(name: str, metavar: str, text: str) -> Callable[[Any], Any]:
 )
 @click.option("--ttl", type=int, metavar="SECONDS", help="How long a record may be remembered.  [default: 30]")
 @click.option("--negative-ttl", type=int, metavar="SECONDS", help="The same for a missing name.  [default: 5]")
+@_option(
+    "--upstream",
+    "ADDRESS[:PORT]",
+    "Who is asked for all other names, also tls://ADDRESS#NAME; or none. Repeatable.  [default: /etc/resolv.conf's]",
+)
+@_option("--hosts", "FILE", "Names and addresses, as in /etc/hosts. Repeatable.")
+@click.option(
+    "--search",
+    type=click.Choice(["client", "server"]),
+    help="Who completes short names.  [default: server with manifests, else client]",
+)
+@click.option(
+    "--autopath/--no-autopath",
+    default=None,
+    help="Follow a pod's first try through its search list; takes --pods verified.",
+)
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="Settings in YAML.")
-def serve(file: Path | None, zone: tuple[str, ...], **given: object) -> None:
-    """Answer the names of the Services in --manifests, or of a cluster.
+def serve(
+    file: Path | None, zone: tuple[str, ...], upstream: tuple[str, ...], hosts: tuple[str, ...], **given: object
+) -> None:
+    """Answer the names of the Services in --manifests, or of a cluster; ask upstream for all others.
 
     Options override --config, which overrides the defaults.
 
@@ -76,10 +96,16 @@ def serve(file: Path | None, zone: tuple[str, ...], **given: object) -> None:
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells how many changes; we tell which
     try:
         settings = config.read(file) if file else config.Config()
+        if upstream == ("none",):
+            given["forward"] = msgspec.structs.replace(settings.forward, upstreams=(), zones=(), resolv_conf="")
+        elif upstream:
+            given["forward"] = msgspec.structs.replace(settings.forward, upstreams=upstream)
+        if hosts:
+            given["hosts"] = msgspec.structs.replace(settings.hosts, files=hosts)
         settings = msgspec.structs.replace(settings, **{k: v for k, v in given.items() if v not in (None, ())})
         config.check(settings)
         asyncio.run(app.serve(settings))
-    except ManifestError as error:
+    except (ManifestError, HostsError) as error:
         _fail(*error.faults)
     except (config.BadConfig, CannotListen, NoCredentials) as error:
         _fail(*str(error).splitlines())
@@ -95,3 +121,7 @@ def _fail(*lines: str) -> NoReturn:
     for line in lines:
         click.echo(f"clusterdns: {line}", err=True)
     raise SystemExit(WRONG_USE)
+
+
+for command in COMMANDS:
+    main.add_command(command)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Struct, field
 
 from clusterdns import names
+from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
 
 if TYPE_CHECKING:
@@ -31,6 +32,83 @@ class Tcp(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     idle_seconds: float = 10.0
     """RFC 7766 asks for the order of a few seconds."""
+
+
+class StubZone(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """A zone that has upstreams of its own."""
+
+    zone: str
+    upstreams: tuple[str, ...]
+
+
+class Forward(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    upstreams: tuple[str, ...] = ()
+    """Who is asked for all other names: ADDRESS, ADDRESS:PORT or tls://ADDRESS#NAME. Those of `resolv-conf` unless
+    given."""
+
+    resolv_conf: str = "/etc/resolv.conf"
+    """Where they stand otherwise; it is read again when it changes. Nothing is forwarded if this is empty too."""
+
+    zones: tuple[StubZone, ...] = ()
+    """Zones with upstreams of their own."""
+
+    excepted: tuple[str, ...] = field(name="except", default=())
+    """Zones that are never forwarded."""
+
+    policy: Policy = "random"
+    """Which upstream is asked first: `random` and `round-robin` spread the load, `sequential` prefers the first."""
+
+    try_seconds: float = 1.5
+    """Until the next upstream is asked as well: time for a resolver that has to go far itself."""
+
+    seconds: float = 4.5
+    """Until the client is told that nobody answers: most clients give up after 5."""
+
+    in_flight: int = 1000
+    """Queries that may wait for upstreams; what comes on top is refused. kubeadm's choice for CoreDNS."""
+
+    random_letter_case: bool = False
+    """Whether questions are in random letter case, which makes responses hard to forge; some old servers mind."""
+
+    force_tcp: bool = False
+    """Whether upstreams are asked over TCP only."""
+
+    tls_ca: str = ""
+    """A file of the authorities that sign the certificates of tls:// upstreams. The system's unless given."""
+
+
+class Cache(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    entries: int = 10_000
+    """As CoreDNS has it."""
+
+    bytes: int = 32 << 20
+    """A fifth of the pod's memory limit. What was used least recently goes first; 0 keeps nothing."""
+
+    ttl: tuple[int, int] = (0, 3600)
+    """Seconds: a response's TTL is raised to the first and lowered to the second."""
+
+    negative_ttl: tuple[int, int] = (0, 1800)
+    """The same for names that are missing."""
+
+    failure_seconds: float = 5.0
+    """How long an upstream's SERVFAIL is remembered, 5 at most."""
+
+    stale_seconds: int = 86400
+    """How long after its TTL a response is still given when no upstream answers (RFC 8767). 0: not at all."""
+
+    prefetch_hits: int = 3
+    """A response that was asked for so often is asked for again before it expires. 0: none is."""
+
+
+class Hosts(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    files: tuple[str, ...] = ()
+    """Files such as /etc/hosts, read again when they change."""
+
+    entries: tuple[str, ...] = ()
+    """Lines of such a file."""
+
+    ttl: int = 30
+    """Seconds that these may be remembered."""
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -103,6 +181,23 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     tcp: Tcp = field(default_factory=Tcp)
 
+    forward: Forward = field(default_factory=Forward)
+
+    cache: Cache = field(default_factory=Cache)
+
+    hosts: Hosts = field(default_factory=Hosts)
+
+    search: Literal["auto", "client", "server"] = "auto"
+    """Who completes short names: `client` leaves it to the clients, `server` does it here, so that a plain
+    `dig alpaca-prod` is answered; `auto` is `server` with manifests and `client` in a cluster."""
+
+    search_domains: tuple[str, ...] = ()
+    """What `server` completes names with: default.svc.ZONE, svc.ZONE and ZONE unless given."""
+
+    autopath: bool = False
+    """Whether a pod's first try is followed through the rest of its search list here, so that it need not ask again and
+    again; it takes `pods: verified`."""
+
 
 def read(path: Path) -> Config:
     """The configuration in a YAML file. Raises BadConfig."""
@@ -124,6 +219,17 @@ def check(config: Config) -> None:
         ("udp-size", config.udp_size, 512, 4096),
         ("tcp.connections", config.tcp.connections, 1, 1_000_000),
         ("tcp.idle-seconds", config.tcp.idle_seconds, 0.1, 86400),
+        ("forward.try-seconds", config.forward.try_seconds, 0.05, 60),
+        ("forward.seconds", config.forward.seconds, 0.05, 60),
+        ("forward.in-flight", config.forward.in_flight, 1, 100_000),
+        ("cache.entries", config.cache.entries, 0, 100_000_000),
+        ("cache.bytes", config.cache.bytes, 0, 1 << 40),
+        ("cache.failure-seconds", config.cache.failure_seconds, 0, 5),
+        ("cache.stale-seconds", config.cache.stale_seconds, 0, 7 * 86400),
+        ("cache.prefetch-hits", config.cache.prefetch_hits, 0, 1_000_000),
+        *(("cache.ttl", each, 0, LONGEST_TTL) for each in config.cache.ttl),
+        *(("cache.negative-ttl", each, 0, LONGEST_TTL) for each in config.cache.negative_ttl),
+        ("hosts.ttl", config.hosts.ttl, 0, LONGEST_TTL),
     ):
         if not lowest <= number <= highest:
             faults.append(f"{setting}: {number} is not between {lowest} and {highest}")
@@ -134,9 +240,19 @@ def check(config: Config) -> None:
         ("reverse-zone", config.reverse_zone, reverse_zones),
         ("dns-service", (config.dns_service,), service_key),
         ("http", (config.http or "127.0.0.1:0",), listen_address),
+        ("forward.upstreams", config.forward.upstreams, parse_address),
+        ("forward.except", config.forward.excepted, names.from_text),
+        ("forward.zones.zone", tuple(each.zone for each in config.forward.zones), names.from_text),
+        (
+            "forward.zones.upstreams",
+            tuple(one for each in config.forward.zones for one in each.upstreams),
+            parse_address,
+        ),
+        ("search-domains", config.search_domains, names.from_text),
     )
+    needed = ("listen", "service-cidr", "zone", "reverse-zone")
     for setting, values, parse in texts:
-        if not values:
+        if setting in needed and not values:
             faults.append(f"{setting}: at least one is needed")
         for value in values:
             try:
@@ -145,6 +261,17 @@ def check(config: Config) -> None:
                 faults.append(f"{setting}: {value!r}: {error}")
     if len({":" in each for each in config.service_cidr}) != len(config.service_cidr):
         faults.append(f"service-cidr: {', '.join(config.service_cidr)}: expected one of IPv4, one of IPv6, or both")
+    faults += [
+        f"forward.zones: {each.zone}: it has no upstreams" for each in config.forward.zones if not each.upstreams
+    ]
+    for setting, (lowest, highest) in (
+        ("cache.ttl", config.cache.ttl),
+        ("cache.negative-ttl", config.cache.negative_ttl),
+    ):
+        if lowest > highest:
+            faults.append(f"{setting}: {lowest} to {highest}: the first is the lowest, the second the highest")
+    if config.autopath and config.pods != "verified":
+        faults.append(f"autopath: it takes pods: verified, not {config.pods}")
     if config.manifests:
         faults += [f"{name}: it is for a cluster, not for manifests" for name in _only_for_a_cluster(config)]
     if config.ignore_empty_service and not config.endpoints:
@@ -164,6 +291,9 @@ def check(config: Config) -> None:
         raise BadConfig("\n".join(faults))
 
 
+LONGEST_TTL = 0x7FFFFFFF
+
+
 def _only_for_a_cluster(config: Config) -> Iterator[str]:
     """The settings in use that manifests have no use for."""
     default = Config()
@@ -174,18 +304,7 @@ def _only_for_a_cluster(config: Config) -> Iterator[str]:
 
 def listen_address(text: str) -> tuple[str, int]:
     """`127.0.0.1:53`, `[::1]:53`, or an address alone for port 53. Raises ValueError."""
-    host, separator, port = text.rpartition(":")
-    if not separator or (":" in host and not host.endswith("]")):
-        host, port = text, "53"
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    try:
-        ipaddress.ip_address(host)
-    except ValueError as error:
-        raise ValueError("expected ADDRESS:PORT, such as 127.0.0.1:1053 or [::1]:1053") from error
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ValueError("expected a port from 0 to 65535 behind the last colon")
-    return host, int(port)
+    return host_and_port(text, 53)
 
 
 def is_reverse(text: str) -> bool:

@@ -30,10 +30,36 @@ class Watch(Struct, frozen=True):
     differences: int
 
 
+class Answered(Struct, frozen=True):
+    """What was answered out of the cache, and what waits for upstreams."""
+
+    entries: int
+    bytes: int
+    hits: int
+    misses: int
+    evictions: int
+    stale: int
+    prefetched: int
+    waiting: int
+    rejected: int
+
+
+class Asked(Struct, frozen=True):
+    """An upstream as it stands."""
+
+    upstream: str
+    is_usable: bool
+    is_looping: bool
+    failures: int
+    durations: Durations
+
+
 class Readings(Struct, frozen=True):
     """Where the numbers are read."""
 
     objects: Callable[[], dict[str, int]]
+    answered: Callable[[], Answered] | None = None
+    upstreams: Callable[[], Sequence[Asked]] = tuple
     watches: Callable[[], Sequence[Watch]] = tuple
     propagation: Durations | None = None
     programming: Durations | None = None
@@ -61,6 +87,9 @@ class Metrics(Collector):
             objects.add_metric([kind], count)
         yield objects
         yield from _watches(readings.watches())
+        if readings.answered is not None:
+            yield from _cache(readings.answered())
+        yield from _upstreams(readings.upstreams())
         text = "From the bytes of a change to the changed answer."
         yield from _histogram("clusterdns_propagation_seconds", text, readings.propagation)
         text = "From the change of a service's endpoints to the changed answer."
@@ -87,10 +116,49 @@ def _watches(watches: Sequence[Watch]) -> Iterator[Metric]:
     yield from (age, listed, restarts, different)
 
 
+def _cache(answered: Answered) -> Iterator[Metric]:
+    for name, text, value in (
+        ("clusterdns_cache_entries", "Responses in the cache.", answered.entries),
+        ("clusterdns_cache_bytes", "What they take, about.", answered.bytes),
+        ("clusterdns_upstream_waiting", "Queries that wait for an upstream.", answered.waiting),
+    ):
+        yield GaugeMetricFamily(name, text, value)
+    for name, text, value in (
+        ("clusterdns_cache_hits", "Queries for names of others that the cache could answer.", answered.hits),
+        ("clusterdns_cache_misses", "Those that it could not.", answered.misses),
+        ("clusterdns_cache_evictions", "Responses that had to make room before their time.", answered.evictions),
+        ("clusterdns_cache_stale", "Answers past their time, since no upstream gave a newer one.", answered.stale),
+        ("clusterdns_cache_prefetches", "Responses asked for again before their time was over.", answered.prefetched),
+        ("clusterdns_upstream_rejects", "Queries refused since too many waited.", answered.rejected),
+    ):
+        yield CounterMetricFamily(name, text, value)
+
+
+def _upstreams(upstreams: Sequence[Asked]) -> Iterator[Metric]:
+    usable = GaugeMetricFamily("clusterdns_upstream_usable", "Whether it answers.", labels=["upstream"])
+    looping = GaugeMetricFamily(
+        "clusterdns_upstream_looping", "Whether what it is asked comes back to this server.", labels=["upstream"]
+    )
+    failures = CounterMetricFamily(
+        "clusterdns_upstream_failures", "Queries that it did not answer.", labels=["upstream"]
+    )
+    name, text = "clusterdns_upstream_duration_seconds", "How long it took for its answers."
+    durations = HistogramMetricFamily(name, text, labels=["upstream"])
+    for each in upstreams:
+        usable.add_metric([each.upstream], each.is_usable)
+        looping.add_metric([each.upstream], each.is_looping)
+        failures.add_metric([each.upstream], each.failures)
+        durations.add_metric([each.upstream], _buckets(each.durations), each.durations.sum)
+    yield from (usable, looping, failures, durations)
+
+
+def _buckets(durations: Durations) -> list[tuple[str, float]]:
+    bounds = [*map(str, durations.bounds), "+Inf"]
+    return list(zip(bounds, map(float, accumulate(durations.counts)), strict=True))
+
+
 def _histogram(name: str, text: str, durations: Durations | None, **labels: str) -> Iterator[Metric]:
     if durations is not None:
         family = HistogramMetricFamily(name, text, labels=list(labels))
-        bounds = [*map(str, durations.bounds), "+Inf"]
-        buckets = list(zip(bounds, accumulate(durations.counts), strict=True))
-        family.add_metric(list(labels.values()), buckets, durations.sum)
+        family.add_metric(list(labels.values()), _buckets(durations), durations.sum)
         yield family

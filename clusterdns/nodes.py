@@ -171,6 +171,19 @@ class AddressName(Node, eq=False, kw_only=True):
     endpoint_of: tuple[ServiceName, ...] = ()
 
 
+class HostName(Node, eq=False, kw_only=True, gc=False):
+    """A name of a hosts file, inside or outside of our zones. Its zone is none: it lends the lifetime of records."""
+
+    addresses: tuple[Address, ...]
+
+
+class HostAddress(Node, eq=False, kw_only=True):
+    """`<reversed address>.in-addr.arpa`, or ip6, of an address in a hosts file; its zone is as a HostName's."""
+
+    address: Address
+    names: tuple[Name, ...]
+
+
 class Nothing(Node, eq=False, kw_only=True):
     """A name that does not exist. `name` is that of the closest encloser (RFC 4592 section 3.3.1)."""
 

@@ -1,4 +1,4 @@
-"""The Kubernetes objects that DNS is made of, with only the fields that DNS needs.
+"""The Kubernetes objects that DNS is made of, with only the fields that DNS needs; and the names of hosts files.
 
 The shapes and field names are the API's (core/v1, discovery.k8s.io/v1), so that a reader of `kubectl get -o yaml` feels
 at home; msgspec decodes them from JSON bytes and from plain values, skipping everything that is not named here. An
@@ -11,8 +11,11 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
+from clusterdns import names
+from clusterdns.names import Address, Name
+
 Key: TypeAlias = tuple[str, str]
-"""Namespace and name of an object; the namespace of a Namespace is empty."""
+"""Namespace and name of an object; the namespace of a Namespace and of a Host is empty."""
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 HEADLESS = "None"
@@ -157,9 +160,12 @@ class PodSpec(_Part, frozen=True):
     subdomain: str = ""
     containers: tuple[Container, ...] | None = None
     init_containers: tuple[Container, ...] | None = None
+    host_network: bool = False
 
 
 class PodIP(_Part, frozen=True):
+    """One of `podIPs`, and of `hostIPs`, whose shape is the same."""
+
     ip: str
 
 
@@ -172,6 +178,8 @@ class PodStatus(_Part, frozen=True):
     phase: str = ""
     pod_ip: str = field(name="podIP", default="")
     pod_ips: tuple[PodIP, ...] | None = field(name="podIPs", default=None)
+    host_ip: str = field(name="hostIP", default="")
+    host_ips: tuple[PodIP, ...] | None = field(name="hostIPs", default=None)
     conditions: tuple[PodCondition, ...] | None = None
 
 
@@ -187,6 +195,12 @@ class Pod(_Object, frozen=True):
         return (self.status.pod_ip,) if self.status.pod_ip else ()
 
     @property
+    def is_on_host_network(self) -> bool:
+        """Whether its addresses are those of its node, which other pods and the node itself have as well."""
+        hosts = {self.status.host_ip, *(each.ip for each in self.status.host_ips or ())}
+        return self.spec.host_network or not hosts.isdisjoint(self.addresses)
+
+    @property
     def is_over(self) -> bool:
         """Whether its containers have ended for good; its address may be another pod's by now."""
         return self.status.phase in ("Succeeded", "Failed")
@@ -200,5 +214,21 @@ class Pod(_Object, frozen=True):
         return any(each.type == "Ready" and each.status == "True" for each in self.status.conditions or ())
 
 
-Object: TypeAlias = Namespace | Service | EndpointSlice | Pod
+class Host(Struct, frozen=True, gc=False):
+    """A name of hosts(5) files, with all its addresses in the order of the files.
+
+    There may be a hundred thousand of them, so a name is held as the index will have it, and nowhere else.
+    """
+
+    name: Name
+    addresses: tuple[Address, ...]
+
+    @property
+    def key(self) -> Key:
+        return "", names.to_text(self.name)
+
+
+KubernetesObject: TypeAlias = Namespace | Service | EndpointSlice | Pod
+
+Object: TypeAlias = KubernetesObject | Host
 """What a source may speak of."""

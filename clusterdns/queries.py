@@ -1,11 +1,11 @@
-"""Bytes -> query: everything that may be wrong with a packet is found here.
+"""Queries, read and written: everything that may be wrong with a packet is found here.
 
 What a packet may cost is bounded: a name ends at 255 bytes, a query holds few records, and pointers lead back.
 """
 
 from __future__ import annotations
 
-from struct import unpack_from
+from struct import pack, unpack_from
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HEADER = 12
 
 # The flags of the header (RFC 1035 section 4.1.1; CD: RFC 4035 section 3.2.2) and of EDNS (RFC 6891 section 6.1.4).
-QR, AA, TC, RD, RA, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0010
+QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 OPCODE = 0x7800
 OPCODE_QUERY = 0
 DO = 0x8000
@@ -70,6 +70,13 @@ def read_query(packet: bytes) -> Query:
     qtype, qclass = unpack_from("!HH", packet, name_end + 1)
     edns = _read_edns(packet, name_end + 5, others)
     return Query(flags, Question(packet[HEADER : name_end + 1].lower(), qtype, qclass), edns, name_end)
+
+
+def write_query(number: int, name: bytes, question: Question, flags: int, edns: Edns | None) -> bytes:
+    """A query of our own. `number` is its ID; `name` is the question's, in the letter case that is wanted."""
+    opt = b"" if edns is None else pack("!BHHIH", 0, Type.OPT, edns.udp_size, edns.dnssec_ok * DO, 0)
+    header = pack("!HHHHHH", number, flags, 1, 0, 0, int(bool(opt)))
+    return header + name + pack("!HH", question.qtype, question.qclass) + opt
 
 
 def _end_of_name(packet: bytes, start: int) -> int:

@@ -52,16 +52,20 @@ class ReasonCode(IntEnum):
     """The INFO-CODE of an Extended DNS Error (RFC 8914 section 4)."""
 
     OTHER = 0
+    STALE_ANSWER = 3
     NOT_READY = 14
+    PROHIBITED = 18
+    STALE_NXDOMAIN = 19
     NOT_AUTHORITATIVE = 20
     NOT_SUPPORTED = 21
+    NO_REACHABLE_AUTHORITY = 22
 
 
 class Reason(Struct, frozen=True):
     """Why an answer is what it is, in words for people."""
 
     text: str
-    code: ReasonCode = ReasonCode.OTHER
+    code: int = ReasonCode.OTHER
 
 
 class Srv(Struct, frozen=True):
@@ -97,7 +101,7 @@ class Question(Struct, frozen=True):
 
 class Record(Struct, frozen=True):
     owner: Name
-    rtype: Type
+    rtype: int
     ttl: int
     data: Data
 
@@ -116,3 +120,5 @@ class Answer(Struct, frozen=True, kw_only=True):
     authoritative: bool = True
     settled: bool = True
     reason: Reason | None = None
+    onward: Name | None = None
+    """Where the last alias leads to, if that is a name which is not ours: the answer goes on there."""

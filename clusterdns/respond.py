@@ -1,55 +1,94 @@
 """One packet in, one packet out: the whole server on one screen.
 
 The fast way: the question's name leads to a node of the index, and the form of the query to a reply that was encoded
-before. The slow way: read, answer, encode, and remember for the next one.
+before; or the cache has the response of an upstream. The slow way: read, answer, encode, and remember for the next one.
+Whatever takes an upstream is a reply to come.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+import logging
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from clusterdns import wire
+from clusterdns import names, wire
 from clusterdns.answer import answer
+from clusterdns.cache import ALWAYS
 from clusterdns.names import LONGEST_LABEL, LONGEST_NAME
+from clusterdns.nodes import Nothing
 from clusterdns.queries import HEADER, OPCODE_QUERY, FormatError, read_query
 from clusterdns.records import CLASS_IN, Answer, Rcode, Reason, ReasonCode, Type
+from clusterdns.responses import Terms, terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from clusterdns.elsewhere import Remembered
     from clusterdns.index import Index
     from clusterdns.nodes import Node, Reply, Zone
     from clusterdns.queries import Query
+    from clusterdns.records import Question
+    from clusterdns.resolve import Resolver
     from clusterdns.wire import Dialect
 
-Respond: TypeAlias = "Callable[[bytes], bytes | None]"
-"""From a query's bytes to the reply's; None if it deserves none."""
+log = logging.getLogger("clusterdns.respond")
+
+Client: TypeAlias = tuple[Any, ...]
+"""A socket address, whose first element is the client's IP address as text."""
+
+Reaction: TypeAlias = bytes | Coroutine[Any, Any, bytes | None] | None
+"""The reply; one that is still to come; or None if the packet deserves none."""
+
+Respond: TypeAlias = Callable[[bytes, Client], Reaction]
+"""From a query's bytes to the reply's."""
 
 MOST_FORMS = 12
 """How many forms of queries a node remembers replies for; clients use a handful, only an attacker uses more."""
 
+MOST_TERMS = 1000
+"""How many forms of queries are known by what they ask of a reply."""
+
 MOST_BYTES = 16 << 20
 """What the remembered replies may take together, about; then all are forgotten, and those in use come back at once."""
+
+OVERHEAD = 300
+"""Bytes of a remembered form and of the objects around its reply."""
+
+NOBODY: Client = ("",)
 
 _DATAGRAM, _STREAM = b"u", b"t"
 """The last byte of a remembered form, so that no packet of one kind can have the form of the other."""
 
 
-def responder(index: Index, dialect: Dialect, *, stream: bool) -> Respond:
-    """What answers the packets of UDP, or those of a stream, whose replies may be long."""
+def responder(index: Index, dialect: Dialect, *, stream: bool, resolver: Resolver | None = None) -> Respond:
+    """What answers the packets of UDP, or those of a stream, whose replies may be long.
+
+    resolver: for the names that are not ours; they are refused without.
+    """
     node_of = index.nodes.get
     kind = _STREAM if stream else _DATAGRAM
-    slowly = _SlowWay(index, dialect, stream=stream)
+    slowly = _SlowWay(index, dialect, resolver, stream=stream)
+    terms_of = slowly.terms.get
+    cache = None if resolver is None else resolver.elsewhere.cache
+    depends_on_client = Nothing if resolver and resolver.searching.autopath else None
 
-    def respond(packet: bytes) -> bytes | None:
+    def respond(packet: bytes, client: Client = NOBODY) -> Reaction:
         name_end = packet.find(0, HEADER)
         name = packet[HEADER : name_end + 1].lower()
         node = node_of(name) or _nothing_above(name, node_of)
+        form = packet[2:HEADER] + packet[name_end + 1 :]
         if node is not None:
-            reply = node.replies.get(packet[2:HEADER] + packet[name_end + 1 :] + kind)
-            if reply is not None:
+            reply = node.replies.get(form + kind)
+            if reply is not None and node.__class__ is not depends_on_client:
                 return reply.to(packet, name_end)
-        return slowly.respond(packet)
+        elif cache is not None:
+            known = terms_of(form)
+            if known is not None:
+                now = cache.clock()
+                entry = cache.recall(name + known.suffix, now)
+                if entry is not None and now < entry.refresh_at and entry.vouched_for in (ALWAYS, index.serial):
+                    cache.hits += 1
+                    entry.hits += 1
+                    return entry.response.to(packet, name_end, known, int(now - entry.stored_at))
+        return slowly.respond(packet, client)
 
     return respond
 
@@ -73,14 +112,17 @@ def _nothing_above(name: bytes, node_of: Callable[[bytes], Node | None]) -> Node
 class _SlowWay:
     """Read, answer, encode, and remember."""
 
-    def __init__(self, index: Index, dialect: Dialect, *, stream: bool) -> None:
+    def __init__(self, index: Index, dialect: Dialect, resolver: Resolver | None, *, stream: bool) -> None:
+        self.terms: dict[bytes, Terms] = {}
+        """By the form of a query: what it asks of the reply, whatever the name is."""
         self._index = index
         self._dialect = dialect
+        self._resolver = resolver
         self._stream = stream
         self._kind = _STREAM if stream else _DATAGRAM
         self._bytes = 0
 
-    def respond(self, packet: bytes) -> bytes | None:
+    def respond(self, packet: bytes, client: Client) -> Reaction:
         try:
             query = read_query(packet)
         except FormatError:
@@ -88,21 +130,35 @@ class _SlowWay:
         if query.is_response:
             return None
         refusal = _refusal(query)
-        node = None if refusal else self._index.find(query.question.name)
+        if refusal is not None:
+            return self._write(packet, query, refusal)
+        resolver = self._resolver
+        if resolver is None:
+            node = self._index.find(query.question.name)
+            return self._write(packet, query, _NOT_OURS) if node is None else self._from_node(packet, query, node)
+        node = resolver.ours(query.question.name)
         if node is None:
-            return self._encode(query, refusal or _NOT_OURS, None).to(packet, query.name_end)
+            return self._from_elsewhere(packet, query, resolver)
+        if isinstance(node, Nothing) and resolver.searching.autopath and self._index.is_synced:
+            candidates = resolver.path(query.question.name, names.address(client[0]) or b"")
+            if candidates is not None and not resolver.elsewhere.is_full():
+                return self._walk(packet, query, resolver, candidates)
+        return self._from_node(packet, query, node)
+
+    # Names of ours
+
+    def _from_node(self, packet: bytes, query: Query, node: Node) -> Reaction:
         reply, form = self._remembered(query, node)
         if reply is not None:
             return reply.to(packet, query.name_end)
         found = answer(query.question, node, self._index)
+        if found.onward is not None and self._resolver is not None:
+            return self._follow(packet, query, self._resolver, found)
         reply = self._encode(query, found, node.zone)
         written = reply.to(packet, query.name_end)
         if found.settled:
             self._remember(node, form, reply, len(written))
         return written
-
-    def _encode(self, query: Query, found: Answer, zone: Zone | None) -> Reply:
-        return wire.encode(query, found, zone, self._dialect, stream=self._stream)
 
     def _remembered(self, query: Query, node: Node) -> tuple[Reply | None, bytes]:
         """The reply to another query that asks for the same, and the form under which it stands or will stand.
@@ -125,9 +181,88 @@ class _SlowWay:
         node.replies[form] = reply
         self._bytes += 2 * size + OVERHEAD
 
+    # Names of others
 
-OVERHEAD = 300
-"""Bytes of a remembered form and of the objects around its reply."""
+    def _from_elsewhere(self, packet: bytes, query: Query, resolver: Resolver) -> Reaction:
+        elsewhere, question = resolver.elsewhere, query.question
+        found = resolver.completed(question)
+        if found is not None:
+            return self._follow(packet, query, resolver, found)
+        if not elsewhere.serves(question.name):
+            return self._write(packet, query, _NOT_OURS)
+        if elsewhere.caught(question):
+            return self._write(packet, query, _OWN_PROBE)
+        asked = self._terms(packet, query)
+        if not resolver.is_for_host(question.name):
+            known = elsewhere.remembered(question, asked, serial=resolver.serial(question.name))
+            if known is not None and not resolver.leads_to_ours(known.response):
+                return known.response.to(packet, query.name_end, asked, known.age)
+        if elsewhere.is_full():
+            return self._write(packet, query, _TOO_MANY)
+        return self._learn(packet, query, resolver, asked)
+
+    def _follow(self, packet: bytes, query: Query, resolver: Resolver, found: Answer) -> Reaction:
+        if found.onward is None:
+            return self._write(packet, query, found)
+        if resolver.elsewhere.is_full():
+            return self._write(packet, query, _TOO_MANY)
+        following = resolver.follow(query.question, found, self._terms(packet, query))
+        return self._written(packet, query, following)
+
+    def _walk(self, packet: bytes, query: Query, resolver: Resolver, candidates: Any) -> Reaction:
+        async def walk() -> Answer:
+            found = await resolver.walk(query.question, candidates, self._terms(packet, query))
+            node = self._index.find(query.question.name)
+            return found or (answer(query.question, node, self._index) if node else _NOT_OURS)
+
+        return self._written(packet, query, walk())
+
+    async def _written(self, packet: bytes, query: Query, finding: Coroutine[Any, Any, Answer]) -> bytes:
+        try:
+            return self._write(packet, query, await finding)
+        except Exception:
+            log.exception("a fault in answering %s", names.to_text(query.question.name))
+            return self._write(packet, query, _FAULT)
+
+    async def _learn(self, packet: bytes, query: Query, resolver: Resolver, asked: Terms) -> bytes:
+        try:
+            found = await self._find(query.question, resolver, asked)
+        except Exception:
+            log.exception("a fault in answering %s", names.to_text(query.question.name))
+            found = _FAULT
+        if isinstance(found, Answer):
+            return self._write(packet, query, found)
+        return found.response.to(packet, query.name_end, asked, found.age)
+
+    async def _find(self, question: Question, resolver: Resolver, asked: Terms) -> Answer | Remembered:
+        """What is to be had of a name that is not ours."""
+        if resolver.is_for_host(question.name):
+            completed = await resolver.completed_for_host(question, asked)
+            if completed is not None:
+                return completed
+        found = await resolver.elsewhere.find(question, asked, serial=resolver.serial(question.name))
+        if resolver.leads_to_ours(found.response):
+            return await resolver.follow_response(question, found, asked)
+        return found
+
+    def _terms(self, packet: bytes, query: Query) -> Terms:
+        """What the query asks of its reply; remembered, if nothing in it but the name could make a difference."""
+        form = packet[2:HEADER] + packet[query.name_end + 1 :]
+        found = self.terms.get(form)
+        if found is None:
+            space = wire.LARGEST if self._stream else wire.udp_space(query, self._dialect)
+            found = terms(query, self._dialect, space)
+            if packet[4:11] == b"\0\1\0\0\0\0\0" and packet[11] <= 1:
+                if len(self.terms) >= MOST_TERMS:
+                    self.terms.clear()
+                self.terms[form] = found
+        return found
+
+    def _write(self, packet: bytes, query: Query, found: Answer) -> bytes:
+        return self._encode(query, found, None).to(packet, query.name_end)
+
+    def _encode(self, query: Query, found: Answer, zone: Zone | None) -> Reply:
+        return wire.encode(query, found, zone, self._dialect, stream=self._stream)
 
 
 _NOT_OURS = Answer(
@@ -135,6 +270,17 @@ _NOT_OURS = Answer(
     authoritative=False,
     reason=Reason("the name is in none of the zones served here", ReasonCode.NOT_AUTHORITATIVE),
 )
+_OWN_PROBE = Answer(
+    rcode=Rcode.REFUSED,
+    authoritative=False,
+    reason=Reason("a loop: this server has asked this itself", ReasonCode.PROHIBITED),
+)
+_TOO_MANY = Answer(
+    rcode=Rcode.REFUSED,
+    authoritative=False,
+    reason=Reason("too many queries wait for an upstream", ReasonCode.PROHIBITED),
+)
+_FAULT = Answer(rcode=Rcode.SERVFAIL, authoritative=False, reason=Reason("a fault in the server"))
 
 
 def _refusal(query: Query) -> Answer | None:

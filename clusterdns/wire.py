@@ -14,7 +14,6 @@ from struct import Struct as Format
 from struct import pack
 from typing import TYPE_CHECKING
 
-from dnslib import TXT, DNSBuffer  # writes the rare record data
 from msgspec import Struct
 
 from clusterdns.names import LONGEST_NAME, ROOT, ancestors
@@ -52,7 +51,7 @@ class Dialect(Struct, frozen=True):
 
 def essence(query: Query, dialect: Dialect, *, stream: bool) -> Query:
     """The query with nothing in it but what its reply depends on."""
-    edns = query.edns and Edns(SMALLEST_UDP if stream else _udp_space(query, dialect), 0, query.edns.dnssec_ok)
+    edns = query.edns and Edns(SMALLEST_UDP if stream else udp_space(query, dialect), 0, query.edns.dnssec_ok)
     return Query(query.flags & (RD | CD), query.question, edns, query.name_end)
 
 
@@ -124,7 +123,7 @@ def encode(query: Query, answer: Answer, zone: Zone | None, dialect: Dialect, *,
 
     zone: the one that the question's name is in, if it is in one of ours.
     """
-    space = LARGEST if stream else _udp_space(query, dialect)
+    space = LARGEST if stream else udp_space(query, dialect)
     room = space - HEADER - len(query.question.name) - 4
     if zone is not None and answer.authority and not answer.records:
         return _negative(query, answer, zone, dialect, space)
@@ -168,7 +167,8 @@ def write_error(packet: bytes) -> bytes | None:
     return packet[:2] + pack("!H", QR | flags & (OPCODE | RD | CD) | rcode) + bytes(8)
 
 
-def _udp_space(query: Query, dialect: Dialect) -> int:
+def udp_space(query: Query, dialect: Dialect) -> int:
+    """The largest reply over UDP that the client takes, in bytes."""
     if query.edns is None:
         return SMALLEST_UDP
     return min(max(query.edns.udp_size, SMALLEST_UDP), dialect.udp_size)
@@ -273,13 +273,11 @@ def _encode_data(record: Record, places: dict[Name, int]) -> bytes:
             times = pack("!IIIII", soa.serial, soa.refresh, soa.retry, soa.expire, soa.minimum)
             return _compressed(soa.mname, places) + _compressed(soa.rname, places) + times
         case tuple() as strings:
-            buffer = DNSBuffer()
-            TXT(list(strings)).pack(buffer)
-            return bytes(buffer.data)
-        case data if record.rtype in (Type.A, Type.AAAA):
-            return data
-        case name:
+            return b"".join([bytes((len(each),)) + each for each in strings])
+        case name if record.rtype in (Type.CNAME, Type.NS, Type.PTR):
             return _compressed(name, places)
+        case data:
+            return data
 
 
 def _compressed(name: Name, places: dict[Name, int]) -> bytes:

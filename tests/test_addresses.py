@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from clusterdns.addresses import Holders
+from clusterdns.index.addresses import Holders
 
 ADDRESSES = [ipaddress.ip_address(each).packed for each in ("10.0.0.1", "10.0.0.2", "10.9.0.1", "fd00::1", "fd00:1::1")]
 KEYS = [("a", "x"), ("a", "y"), ("b", "x")]

@@ -13,18 +13,36 @@ from hypothesis import strategies as st
 
 from clusterdns import names
 from clusterdns.events import Event, Gone, Listed, Put
-from clusterdns.objects import EndpointSlice, Key, Namespace, Object, Pod, Service
+from clusterdns.index.hostnames import MOST_POINTERS
+from clusterdns.nodes import HostAddress, HostName, Nothing, ServiceName
+from clusterdns.objects import EndpointSlice, Host, Key, Namespace, Object, Pod, Service
 from clusterdns.respond import responder
 from clusterdns.wire import Dialect
-from tests.cluster import ALL, make_index, sets
+from tests import cluster
+from tests.cluster import make_index, sets
 
 if TYPE_CHECKING:
     from clusterdns.index import Index
 
+ALL = (*cluster.ALL, Host)
 ZONES = ("cluster.local", "k8s.org")
 NAMESPACES, SERVICES, SLICES, PODS = ("a", "b"), ("x", "y", "z"), ("s", "t"), ("p", "q")
 ADDRESSES = ["10.0.0.1", "10.0.0.2", "10.0.1.1", "192.0.2.1", "fd00::1", "fd00::"]
 CLUSTER_IPS = ["10.96.0.1", "10.96.0.2", "10.0.0.1", "fd00:96::1"]
+HOSTS = [
+    "example.com",  # where aliases lead
+    "x.a.svc.cluster.local",
+    "y.a.svc.k8s.org",
+    "host-0.y.a.svc.cluster.local",
+    "nobody.x.a.svc.cluster.local",
+    "_http._tcp.x.a.svc.cluster.local",
+    "a.svc.cluster.local",
+    "a.pod.cluster.local",
+    "10-0-0-1.a.pod.cluster.local",
+    "cluster.local",
+    "1.0.0.10.in-addr.arpa",
+    "printer",
+]
 PORTS = [{"name": "http", "port": 80}, {"name": "dns", "port": 53, "protocol": "UDP"}, {"port": 9}]
 
 
@@ -109,12 +127,23 @@ def pods() -> st.SearchStrategy[Object]:
     )
 
 
+def hosts() -> st.SearchStrategy[Object]:
+    packed = [names.address(each) for each in (*ADDRESSES, "10.96.0.1", "0.0.0.0", "198.51.100.1")]
+    return st.builds(
+        lambda name, addresses: Host(names.from_text(name), tuple(addresses)),
+        st.sampled_from(HOSTS),
+        st.lists(st.sampled_from(packed), min_size=1, max_size=3, unique=True),
+    )
+
+
 def objects() -> st.SearchStrategy[Object]:
     namespaces = st.builds(lambda name: made(Namespace, name), st.sampled_from(NAMESPACES))
-    return st.one_of(services(), slices(), slices(), services(), pods(), namespaces)
+    return st.one_of(services(), slices(), slices(), services(), pods(), namespaces, hosts(), hosts())
 
 
 def keys(kind: type[Object]) -> st.SearchStrategy[Key]:
+    if kind is Host:
+        return st.sampled_from(HOSTS).map(lambda name: ("", f"{name}."))
     called = {Service: SERVICES, EndpointSlice: SLICES, Pod: PODS, Namespace: NAMESPACES}[kind]
     namespaces = st.just("") if kind is Namespace else st.sampled_from(NAMESPACES)
     return st.tuples(namespaces, st.sampled_from(called))
@@ -146,7 +175,12 @@ def questions() -> list[tuple[str, str]]:
             asked += [(name, "A"), (name, "AAAA"), (name, "SRV")]
             asked += [(f"{each}.{name}", rtype) for each in below for rtype in ("A", "SRV")]
     forward = [(f"{name}.{zone}".removeprefix("."), rtype) for zone in ZONES for name, rtype in asked]
-    reverse = [dns_reverse(each) for each in (*ADDRESSES, *CLUSTER_IPS, *(f"10.96.0.{at}" for at in range(12)))]
+    forward += [(name, rtype) for name in HOSTS for rtype in ("A", "AAAA", "MX")]
+    forward += [("below.printer", "A"), ("below.x.a.svc.cluster.local", "A"), ("nobody.cluster.local", "A")]
+    reverse = [
+        dns_reverse(each)
+        for each in ("198.51.100.1", "0.0.0.0", *ADDRESSES, *CLUSTER_IPS, *(f"10.96.0.{at}" for at in range(12)))
+    ]
     partial = [
         ".".join(each.split(".")[cut:]) for each in reverse for cut in (1, 2, 3, 20) if each.count(".") > cut + 1
     ]
@@ -261,6 +295,8 @@ def assert_empty(index: Index) -> None:
         if isinstance(value, dict):
             assert value == {}, name
     assert not any(table.objects for table in index._tables.values())
+    for value in (index._aliases, index._tree._behind, index._hosts._names, index._pod_addresses._held):
+        assert not value
     for holders in (index._cluster_ips, index._endpoints):
         assert len(holders) == 0
         assert not any(holders._ordered.values())
@@ -314,6 +350,78 @@ class TestMemory:
         index.apply([Put(made(Service, f"s-{number}", "a", spec={"clusterIP": "None"})) for number in range(10)])
         node = index.nodes[names.from_text("s-1.a.svc.cluster.local")]
         assert sys.getsizeof(node) + sys.getsizeof(node.replies) < 256
+
+
+class TestHosts:
+    """A node that the hosts file hides is kept up behind it."""
+
+    NAME = names.from_text("x.a.svc.cluster.local")
+    HOST = Host(NAME, (bytes(4),))
+
+    def service(self, address: str) -> Put:
+        return Put(made(Service, "x", "a", spec={"clusterIP": address}))
+
+    def test_replaces_a_node_and_gives_it_back(self) -> None:
+        index = new_index()
+        index.apply([self.service("10.96.0.1")])
+        before = index.nodes[self.NAME]
+        index.apply([Put(self.HOST)])
+        assert isinstance(index.nodes[self.NAME], HostName)
+        index.apply([Gone(Host, self.HOST.key)])
+        after = index.nodes[self.NAME]
+        assert isinstance(after, ServiceName)
+        assert after.service is before.service
+
+    def test_says_nothing_new_twice(self) -> None:
+        """The node stays, and with it the replies that are encoded."""
+        index = new_index()
+        index.apply([Listed(Host, (self.HOST,))])
+        node, serial = index.nodes[self.NAME], index.serial
+        index.apply([Listed(Host, (Host(self.NAME, (bytes(4),)),)), Put(Host(self.NAME, (bytes(4),)))])
+        assert index.nodes[self.NAME] is node
+        assert index.serial == serial
+
+    def test_a_change_forgets_the_replies(self) -> None:
+        index = new_index()
+        index.apply([Put(self.HOST)])
+        respond = responder(index, Dialect(), stream=False)
+        respond(dns.message.make_query("x.a.svc.cluster.local", "A").to_wire())
+        assert index.nodes[self.NAME].replies
+        index.apply([Put(Host(self.NAME, (b"\1\2\3\4",)))])
+        assert not index.nodes[self.NAME].replies
+
+    def test_are_told_by_kind(self) -> None:
+        index = new_index()
+        index.apply([Put(self.HOST)])
+        assert index.objects(Host) == (self.HOST,)
+        assert [index.count(each) for each in (Host, Service)] == [1, 0]
+
+    def test_are_not_waited_for(self) -> None:
+        assert "Host" not in new_index().awaited
+
+    def test_of_one_address_lead_back_to_the_first_of_them(self) -> None:
+        """In the order of the file; a block list has tens of thousands."""
+        index = make_index()
+        listed = tuple(Host(names.from_text(f"n-{at}.example"), (b"\x7f\0\0\1",)) for at in range(20_000))
+        index.apply([Listed(Host, listed)])
+        node = index.find(names.reverse(b"\x7f\0\0\1"))
+        assert isinstance(node, HostAddress)
+        assert node.names == tuple(each.name for each in listed[:MOST_POINTERS])
+        index.apply([Gone(Host, each.key) for each in listed[: -MOST_POINTERS - 1]])
+        node = index.find(names.reverse(b"\x7f\0\0\1"))
+        assert isinstance(node, HostAddress)
+        assert node.names == tuple(each.name for each in listed[-MOST_POINTERS - 1 : -1])
+        index.apply([Listed(Host, ())])
+        assert isinstance(index.find(names.reverse(b"\x7f\0\0\1")), Nothing)
+
+    def test_take_no_more_memory_for_being_asked_about(self) -> None:
+        """What is looked up by its address is kept, but nothing that there is not."""
+        index = make_index(reverse_zones=())
+        index.apply([Put(Host(names.from_text("a"), (b"\x0a\0\0\1",)))])
+        size = len(index.nodes)
+        for octet in range(256):
+            index.find(names.reverse(bytes((10, 0, 0, octet))))
+        assert len(index.nodes) == size + 1
 
 
 class TestListed:

@@ -8,10 +8,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from clusterdns import __version__
-from clusterdns.app import build_index, build_views
-from clusterdns.config import Config
+from clusterdns.app import Forwarding, build_index, build_views
+from clusterdns.config import Config, Forward
 from clusterdns.durations import Durations
-from clusterdns.metrics import Metrics, Readings, Watch
+from clusterdns.metrics import Answered, Asked, Metrics, Readings, Watch
 from clusterdns.sources.cluster import Access, Cluster, Selection
 from clusterdns.sources.manifests import Manifests
 from tests.apiserver import ApiServer, until
@@ -19,6 +19,8 @@ from tests.followed import PATIENCE, Followed, namespace, service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from clusterdns.index import Index
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -38,6 +40,11 @@ def read(readings: Readings) -> Samples:
     return samples(Metrics(readings).text())
 
 
+def forwarding_of(index: Index) -> Forwarding:
+    """One that asks nobody."""
+    return Forwarding(Config(forward=Forward(resolv_conf="")), index)
+
+
 class TestWhatIsShown:
     def test_what_runs(self) -> None:
         found = read(Readings(dict))
@@ -50,7 +57,7 @@ class TestWhatIsShown:
 
     def test_watches(self) -> None:
         watches = [Watch("services", 1.5, 60.0, 4, 2), Watch("pods", None, None, 1, 0)]
-        found = read(Readings(dict, lambda: watches))
+        found = read(Readings(dict, watches=lambda: watches))
         assert labelled(found, "clusterdns_watch_age_seconds") == {("services",): 1.5}
         assert labelled(found, "clusterdns_watch_list_age_seconds") == {("services",): 60}
         assert labelled(found, "clusterdns_watch_restarts_total") == {("services",): 4, ("pods",): 1}
@@ -73,6 +80,27 @@ class TestWhatIsShown:
         name = "coredns_kubernetes_dns_programming_duration_seconds_count"
         assert found[name, (("service_kind", "headless_with_selector"),)] == 1
 
+    def test_the_cache(self) -> None:
+        answered = Answered(1, 2, 3, 4, 5, 6, 7, 8, 9)
+        found = read(Readings(dict, answered=lambda: answered))
+        gauges = ("cache_entries", "cache_bytes", "upstream_waiting")
+        assert [found[f"clusterdns_{each}", ()] for each in gauges] == [1, 2, 8]
+        counters = ("hits", "misses", "evictions", "stale", "prefetches")
+        assert [found[f"clusterdns_cache_{each}_total", ()] for each in counters] == [3, 4, 5, 6, 7]
+        assert found["clusterdns_upstream_rejects_total", ()] == 9
+
+    def test_upstreams(self) -> None:
+        durations = Durations(0.01)
+        durations.observe(0.5)
+        well = Asked("192.0.2.1:53", is_usable=True, is_looping=False, failures=3, durations=durations)
+        loops = Asked("192.0.2.2:53", is_usable=False, is_looping=True, failures=0, durations=Durations(0.01))
+        found = read(Readings(dict, upstreams=lambda: [well, loops]))
+        one, two = ("192.0.2.1:53",), ("192.0.2.2:53",)
+        assert labelled(found, "clusterdns_upstream_usable") == {one: 1, two: 0}
+        assert labelled(found, "clusterdns_upstream_looping") == {one: 0, two: 1}
+        assert labelled(found, "clusterdns_upstream_failures_total") == {one: 3, two: 0}
+        assert labelled(found, "clusterdns_upstream_duration_seconds_count") == {one: 1, two: 0}
+
     def test_numbers_are_read_when_asked_for(self) -> None:
         counts = {"Service": 1}
         metrics = Metrics(Readings(lambda: counts))
@@ -87,7 +115,7 @@ class TestOfACluster:
             api.put(namespace("demo"), service("web"))
             async with Followed(api) as followed:
                 await followed.agrees()
-                views = build_views(followed.index, followed.cluster)
+                views = build_views(followed.index, followed.cluster, forwarding_of(followed.index))
                 found = samples(views._metrics())
                 resources = {("namespaces",), ("services",), ("endpointslices.discovery.k8s.io",)}
                 ages = labelled(found, "clusterdns_watch_age_seconds")
@@ -110,12 +138,14 @@ class TestOfACluster:
 
     def test_before_anything_was_heard_there_is_none(self) -> None:
         cluster = Cluster(Access("http://127.0.0.1:1"), Selection(), PATIENCE)
-        found = samples(build_views(build_index(Config()), cluster)._metrics())
+        index = build_index(Config())
+        found = samples(build_views(index, cluster, forwarding_of(index))._metrics())
         assert not labelled(found, "clusterdns_watch_age_seconds")
         assert set(labelled(found, "clusterdns_watch_restarts_total").values()) == {0}
 
 
 def test_manifests_have_no_watches() -> None:
-    found = samples(build_views(build_index(Config()), Manifests([], ("10.96.0.0/16",)))._metrics())
+    index = build_index(Config())
+    found = samples(build_views(index, Manifests([], ("10.96.0.0/16",)), forwarding_of(index))._metrics())
     assert labelled(found, "clusterdns_objects")["Service",] == 0
     assert not [name for name, _ in found if name.startswith(("clusterdns_watch", "clusterdns_propagation"))]

@@ -14,6 +14,7 @@ from clusterdns.objects import (
     Conditions,
     Endpoint,
     EndpointSlice,
+    Host,
     Namespace,
     Object,
     Pod,
@@ -224,6 +225,35 @@ class TestPods:
         conditions = [{"type": "Initialized", "status": "True"}, {"type": "Ready", "status": status}]
         assert load(Pod, status={"conditions": conditions}).is_ready is ready
         assert not load(Pod).is_ready
+
+    @pytest.mark.parametrize(
+        ("spec", "status", "on_host"),
+        [
+            ({}, {}, False),
+            ({}, {"podIP": "10.0.0.1"}, False),
+            ({}, {"podIP": "10.0.0.1", "hostIP": "192.0.2.1", "hostIPs": [{"ip": "192.0.2.1"}]}, False),
+            ({}, {"podIP": "10.0.0.1", "hostIP": "192.0.2.1", "hostIPs": None}, False),
+            ({"hostNetwork": False}, {"podIP": "10.0.0.1"}, False),
+            ({"hostNetwork": True}, {"podIP": "10.0.0.1"}, True),
+            ({"hostNetwork": True}, {}, True),
+            ({}, {"podIP": "192.0.2.1", "hostIP": "192.0.2.1"}, True),
+            ({}, {"podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}], "hostIPs": [{"ip": "fd00::1"}]}, True),
+        ],
+    )
+    def test_on_the_host_s_network(self, spec: dict[str, Any], status: dict[str, Any], on_host: bool) -> None:
+        assert load(Pod, spec=spec, status=status).is_on_host_network is on_host
+
+    def test_of_the_recordings_on_the_host_s_network(self) -> None:
+        """Those that the API server has written so itself."""
+        raw = json.loads((RECORDINGS / "pods-list.json").read_bytes())["items"]
+        written = {each["metadata"]["name"] for each in raw if each["spec"].get("hostNetwork")}
+        found = {each.metadata.name for each in recorded(Pod) if each.is_on_host_network}
+        assert found == written
+
+
+class TestHosts:
+    def test_are_called_by_their_absolute_name(self) -> None:
+        assert Host(b"\3nas\7example\0", (bytes(4),)).key == ("", "nas.example.")
 
 
 class TestEndpoint:

@@ -24,7 +24,7 @@ PORT_RANGE = tuple(map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_
 DEADLINE = 10
 
 
-def echo(packet: bytes) -> bytes | None:
+def echo(packet: bytes, _client: object) -> bytes | None:
     """Says what it hears, and nothing to nothing."""
     return b"re: " + packet if packet else None
 
@@ -139,7 +139,7 @@ class TestSegmentation:
         assert asyncio.run(self.exchanged(pieces)) == self.REPLIES
 
     async def test_the_longest_message(self) -> None:
-        async with serving(lambda packet: packet[::-1]) as port, connected(port) as client:
+        async with serving(lambda packet, _client: packet[::-1]) as port, connected(port) as client:
             client.send(framed(b"a" + bytes(65534)))
             assert await client.receive() == bytes(65534) + b"a"
 
@@ -284,7 +284,7 @@ class TestSlowReaders:
         """A client that has asked for 60 MB of replies, has read none, and gets no more written."""
         answered = [0]
 
-        def long_winded(packet: bytes) -> bytes:
+        def long_winded(packet: bytes, _client: object) -> bytes:
             answered[0] += packet == b"long"
             return self.REPLY if packet == b"long" else packet
 
@@ -378,7 +378,7 @@ class TestDatagrams:
                 assert client.received == [b"re: still there?"]
 
     async def test_a_reply_that_is_too_long_is_lost_alone(self) -> None:
-        async with serving(lambda packet: bytes(70_000) if packet == b"long" else packet) as port:
+        async with serving(lambda packet, _client: bytes(70_000) if packet == b"long" else packet) as port:
             with Datagrams(port) as client:
                 client.send(b"long")
                 client.send(b"short")
@@ -397,7 +397,7 @@ class TestDatagrams:
 
 class TestStart:
     async def test_udp_and_tcp_have_their_own_respond(self) -> None:
-        server = Server(lambda _: b"datagram", lambda _: b"stream", Limits())
+        server = Server(lambda *_: b"datagram", lambda *_: b"stream", Limits())
         ((_, port),) = await server.start([(LOCAL, 0)])
         try:
             async with connected(port) as stream:
@@ -500,7 +500,7 @@ class TestStop:
 
     async def test_a_client_that_never_reads_does_not_hold_it_up(self) -> None:
         reply = bytes(60_000)
-        server = Server(echo, lambda _: reply, Limits())
+        server = Server(echo, lambda *_: reply, Limits())
         ((_, port),) = await server.start([(LOCAL, 0)])
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -49,9 +49,14 @@ class Serving:
         *arguments: object,
         listen: Sequence[str] = ("127.0.0.1:0",),
         prefix: Sequence[str] = (),
+        forwards: bool | None = None,
     ) -> None:
         listens = [text for each in listen for text in ("--listen", each)]
         command = [*prefix, *COMMAND, "serve", *map(str, arguments), *listens]
+        if forwards is None:
+            forwards = not {"--upstream", "--config"}.isdisjoint(map(str, arguments))
+        if not forwards:
+            command += ["--upstream", "none"]  # what the machine's own resolver says is no business of a test
         self._log = log
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(command, cwd=REPOSITORY, env=ENVIRONMENT, stderr=stderr)

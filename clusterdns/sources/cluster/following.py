@@ -25,7 +25,7 @@ from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
 from clusterdns.events import Event, Gone, Listed, Put
-from clusterdns.objects import SERVICE_NAME_LABEL, EndpointSlice, Key, Namespace, Object, Pod, Service
+from clusterdns.objects import SERVICE_NAME_LABEL, EndpointSlice, Key, KubernetesObject, Namespace, Pod, Service
 from clusterdns.sources import NoCredentials
 from clusterdns.sources.cluster.connection import Lost, Refused
 
@@ -48,7 +48,7 @@ BATCH = 100
 class Resource(Struct, frozen=True):
     """A kind of object as the API names it."""
 
-    kind: type[Object]
+    kind: type[KubernetesObject]
     path: str
     name: str
     """As rights are written: `services`, `endpointslices.discovery.k8s.io`."""
@@ -136,8 +136,8 @@ class Following:
         self._connection = connection
         self._patience = patience
         self._selectors = dict(selectors)
-        self._known: dict[Key, Object] = {}
-        self._listing: dict[Key, Object] | None = None
+        self._known: dict[Key, KubernetesObject] = {}
+        self._listing: dict[Key, KubernetesObject] | None = None
         """What has come in of a list that is not complete yet."""
         self._version = ""
         """Where to resume; empty if everything has to be listed."""
@@ -348,7 +348,7 @@ class Following:
 
         return self._connection.get(self._resource.path, {**query, **self._selectors}, limit)
 
-    def _complete(self, fresh: dict[Key, Object], version: str) -> Event:
+    def _complete(self, fresh: dict[Key, KubernetesObject], version: str) -> Event:
         """The list is complete. If nothing was wrong with the watches, it has nothing to add to what they have told."""
         if self._version:
             self._compare(fresh)
@@ -364,7 +364,7 @@ class Following:
             if newer > last:
                 self._news.add(key)
 
-    def _compare(self, fresh: dict[Key, Object]) -> None:
+    def _compare(self, fresh: dict[Key, KubernetesObject]) -> None:
         different = [key for key, each in fresh.items() if self._known.get(key) != each and key not in self._news]
         different += [key for key in self._known if key not in fresh]
         if different:
@@ -374,7 +374,7 @@ class Following:
             log.warning(text, self._resource.name, len(different), some)
 
 
-def _lean(new: Object) -> Object:
+def _lean(new: KubernetesObject) -> KubernetesObject:
     """The object without its labels: but for a slice's service they have done their work, at the API server."""
     labels = new.metadata.labels
     if not labels or isinstance(new, Namespace):
@@ -383,7 +383,7 @@ def _lean(new: Object) -> Object:
     return replace(new, metadata=replace(new.metadata, labels=kept))
 
 
-def _triggers(new: Object, metadata: _Metadata) -> list[tuple[Key, float]]:
+def _triggers(new: KubernetesObject, metadata: _Metadata) -> list[tuple[Key, float]]:
     stamp = (metadata.annotations or {}).get(TRIGGER)
     if not (stamp and isinstance(new, EndpointSlice)):
         return []

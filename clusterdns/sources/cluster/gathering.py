@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from clusterdns.durations import Durations
 from clusterdns.events import Gone, Listed, Put
-from clusterdns.objects import EndpointSlice, Namespace, Object, Pod, Service
+from clusterdns.objects import EndpointSlice, KubernetesObject, Namespace, Object, Pod, Service
 from clusterdns.sources.cluster.connection import Access, Connection
 from clusterdns.sources.cluster.following import RESOURCES, Following, Patience
 
@@ -30,7 +30,7 @@ BACKLOG = 8
 class Selection(Struct, frozen=True):
     """Which part of the cluster is served."""
 
-    kinds: tuple[type[Object], ...] = (Namespace, Service, EndpointSlice)
+    kinds: tuple[type[KubernetesObject], ...] = (Namespace, Service, EndpointSlice)
     namespaces: frozenset[str] = frozenset()
     """Only these, unless empty."""
     namespace_labels: str = ""
@@ -38,7 +38,7 @@ class Selection(Struct, frozen=True):
     labels: str = ""
     """A label selector of Services, their EndpointSlices, and Pods."""
 
-    def selectors(self, kind: type[Object]) -> dict[str, str]:
+    def selectors(self, kind: type[KubernetesObject]) -> dict[str, str]:
         """What the API server is asked to leave out."""
         labels = self.namespace_labels if kind is Namespace else self.labels
         fields = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown" if kind is Pod else ""

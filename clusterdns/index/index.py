@@ -8,69 +8,41 @@ when first asked for, and dropped when an object behind them changes.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from clusterdns import names
-from clusterdns.addresses import Holders
 from clusterdns.events import Gone, Listed, Put
+from clusterdns.index.addresses import Holders
+from clusterdns.index.clients import PodAddresses
+from clusterdns.index.growing import below_service, names_of_zone
+from clusterdns.index.hostnames import HostNames
+from clusterdns.index.tables import Table
+from clusterdns.index.tree import Tree
 from clusterdns.nodes import (
     AddressName,
     Apex,
     EmptyNonTerminal,
-    EndpointName,
-    Nameserver,
     Node,
     Nothing,
     PodName,
     PodNamespace,
-    PortName,
-    SchemaVersion,
     ServiceName,
+    Zone,
 )
-from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+from clusterdns.objects import EndpointSlice, Host, Namespace, Pod, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from clusterdns.events import Event
+    from clusterdns.index.tables import Kept
     from clusterdns.names import Address, Name
-    from clusterdns.nodes import Zone
+    from clusterdns.nodes import HostName
     from clusterdns.objects import Key, Object
 
 _SERIALS = 1 << 32
 
 T = TypeVar("T", bound="Object")
-
-
-class _Table(Generic[T]):
-    """The objects of one kind; tells its owner of each that is new, changed or gone, as (old, new)."""
-
-    def __init__(self, replace: Callable[[T | None, T | None], None]) -> None:
-        self.objects: dict[Key, T] = {}
-        self._replace = replace
-
-    def put(self, new: T) -> bool:
-        """Take in an object; False if it is known as it is."""
-        old = self.objects.get(new.key)
-        if old is new or old == new:
-            return False
-        self.objects[new.key] = new
-        self._replace(old, new)
-        return True
-
-    def remove(self, key: Key) -> bool:
-        old = self.objects.pop(key, None)
-        if old is None:
-            return False
-        self._replace(old, None)
-        return True
-
-    def swap(self, objects: Iterable[T]) -> bool:
-        """Have these objects and no others; those that are known as they are keep their nodes."""
-        fresh = {each.key: each for each in objects}
-        gone = [self.remove(key) for key in self.objects.keys() - fresh.keys()]
-        new = [self.put(each) for each in fresh.values()]
-        return any(gone) or any(new)
 
 
 class Index:
@@ -81,7 +53,8 @@ class Index:
     selects_namespaces: whether services of a Namespace that is not listed are not served.
     dns_service: namespace and name of the Service that fronts this server, for NS records.
     own_addresses: where this server listens, for the NS records of a cluster without such a Service.
-    clock: seconds since the epoch, for serials that grow over restarts.
+    hosts_ttl: of the records of hosts files, in seconds.
+    clock: seconds since the epoch, for serials that grow over restarts, and for how long ago a pod went.
     """
 
     def __init__(
@@ -93,11 +66,14 @@ class Index:
         selects_namespaces: bool = False,
         dns_service: Key = ("kube-system", "kube-dns"),
         own_addresses: Sequence[Address] = (),
+        hosts_ttl: int = 30,
         clock: Callable[[], float] = lambda: 0,
     ) -> None:
-        self.nodes: dict[Name, Node] = {}
+        self._tree = Tree()
+        self.nodes = self._tree.nodes
         """Readers keep hold of this very dictionary: it is changed, and never replaced."""
         self.zones = tuple(zones)
+        self._zone_names = tuple(zone.name for zone in zones)
         self.own_addresses = tuple(own_addresses)
         self._selects_namespaces = selects_namespaces
         self._dns_service = dns_service
@@ -106,28 +82,36 @@ class Index:
         self._clock = clock
         self._serial = 0
 
-        self._namespaces = _Table[Namespace](self._replace_namespace)
-        self._services = _Table[Service](self._replace_service)
-        self._slices = _Table[EndpointSlice](self._replace_slice)
-        self._pods = _Table[Pod](self._replace_pod)
-        self._tables: dict[type[Object], _Table[Any]] = {
+        self._namespaces = Table[Namespace](self._replace_namespace)
+        self._services = Table[Service](self._replace_service)
+        self._slices = Table[EndpointSlice](self._replace_slice)
+        self._pods = Table[Pod](self._replace_pod)
+        no_zone = Zone(name=names.ROOT, mname=names.ROOT, rname=names.ROOT, ttl=hosts_ttl)
+        self._hosts = HostNames(no_zone, self._replace_host)
+        self._tables: dict[type[Object], Kept] = {
             Namespace: self._namespaces,
             Service: self._services,
             EndpointSlice: self._slices,
             Pod: self._pods,
+            Host: self._hosts,
         }
         self._services_in: Counter[str] = Counter()
         self._slices_of: dict[Key, tuple[EndpointSlice, ...]] = {}
         self._cluster_ips = Holders()
         self._endpoints = Holders()
-        self._pods_at: dict[tuple[str, Address], frozenset[Key]] = {}
+        self._pod_addresses = PodAddresses(clock)
         self._grown: dict[Name, tuple[Name, ...]] = {}
         """By service: the names below it, once they are grown."""
         self._mentioned_at: dict[Name, set[Name]] = {}
         """By service, whether or not it exists: the reverse names that depend on it, once they are asked for."""
         self._reversed: dict[Address, Name] = {}
+        self._aliases: set[Name] = set()
+        """The names of ExternalName services."""
+        self._are_targets_changed = False
 
-        self._plant()
+        for zone in (*self._reverse_zones, *self.zones):
+            for node in names_of_zone(zone):
+                self._tree.place(node)
         self._advance_serial()
 
     # Reading
@@ -151,23 +135,34 @@ class Index:
         """All objects of the kind."""
         return tuple(self._tables[kind].objects.values())
 
+    def count(self, kind: type[Object]) -> int:
+        """How many objects of the kind there are."""
+        return len(self._tables[kind])
+
     def find(self, name: Name) -> Node | None:
         """The node of a name: a Nothing if the name does not exist in its zone, None if it is in none of our zones."""
         node = self.nodes.get(name)
         if node is not None:
             return node
+        node = self._host_address(name) if self._hosts else None
+        if node is not None:
+            return node
         for ancestor in names.ancestors(name):
-            encloser = self.nodes.get(ancestor)
+            encloser = self._tree.in_cluster(ancestor)
             if encloser is not None:
                 return self._below(encloser, name)
         return None
 
+    def namespace_of_client(self, address: Address) -> str | None:
+        """The namespace of the pod that has the address; None if that is not known, or not beyond doubt.
+
+        It is in doubt on the host's network, and within clients.REUSE_SECONDS since another namespace had the address.
+        """
+        return self._pod_addresses.namespace_of(address)
+
     def forget_replies(self) -> None:
         """Forget the encoded replies of all names."""
-        for node in self.nodes.values():
-            for each in (node, node.nothing, getattr(node, "unlisted", None)):
-                if each is not None:
-                    each.replies.clear()
+        self._tree.forget_replies()
 
     def dns_service(self) -> ServiceName | None:
         """The Service that fronts this server, if there is one."""
@@ -192,36 +187,18 @@ class Index:
                 return encloser.nothing
 
     def _grow(self, service: ServiceName) -> None:
-        """Make the nodes below a service: its named ports and its ready endpoints."""
-        self._grown[service.name] = ()
-        if service.is_missing:
-            return
-        grown: dict[Name, Node] = {}
-        for port, protocol in dict.fromkeys(service.named_ports()):
-            self._grow_port(grown, service, port, protocol)
-        addresses: dict[Name, dict[Address, None]] = {}
-        for endpoint in service.ready_endpoints():
-            if endpoint.name is not None:
-                addresses.setdefault(endpoint.name, {})[endpoint.address] = None
-        for name, held in addresses.items():
-            grown[name] = EndpointName(name=name, zone=service.zone, addresses=tuple(held))
-        self.nodes.update(grown)
-        self._grown[service.name] = tuple(grown)
-
-    @staticmethod
-    def _grow_port(grown: dict[Name, Node], service: ServiceName, port: str, protocol: str) -> None:
-        name = names.possibly_below(f"_{port}", f"_{protocol}", parent=service.name)
-        if name is not None:
-            parent = next(names.ancestors(name))
-            grown[parent] = EmptyNonTerminal(name=parent, zone=service.zone, lacks="port")
-            grown[name] = PortName(name=name, zone=service.zone, service=service, port=port, protocol=protocol)
+        """Make the nodes below a service, of which there are none yet."""
+        below = below_service(service)
+        for node in below.values():
+            self._tree.place(node)
+        self._grown[service.name] = tuple(below)
 
     def _pod(self, parent: PodNamespace, name: Name) -> Node | None:
         label, *more = names.labels(name[: -len(parent.name)] + names.ROOT)
         address = None if more else names.undashed(label.decode("ascii", "replace"))
         if address is None or ("", parent.namespace) not in self._namespaces.objects:
             return None
-        if parent.zone.pods == "verified" and (parent.namespace, address) not in self._pods_at:
+        if parent.zone.pods == "verified" and not self._pod_addresses.is_held(address, parent.namespace):
             return None
         return PodName(name=name, zone=parent.zone, address=address)
 
@@ -244,15 +221,23 @@ class Index:
         if owner is None and not endpoint_of:
             return None
         node = AddressName(name=name, zone=apex.zone, address=address, cluster_ip_of=owner, endpoint_of=endpoint_of)
-        self.nodes[name] = node
+        self._tree.place(node)
         self._reversed[address] = name
         for service in filter(None, map(self._primary_name, (*owners, *services))):
             self._mentioned_at.setdefault(service, set()).add(name)
         return node
 
+    def _host_address(self, name: Name) -> Node | None:
+        """A hosts file comes before the cluster here as well, and knows no zones."""
+        node = self._hosts.reverse(name)
+        if node is not None:
+            self._tree.place(node)
+            self._reversed[node.address] = name
+        return node
+
     def _primary_nodes(self, keys: Iterable[Key]) -> Iterator[ServiceName]:
         for key in keys:
-            node = self.nodes.get(self._primary_name(key))
+            node = self._tree.in_cluster(self._primary_name(key))
             if isinstance(node, ServiceName) and not (node.service.is_external_name or node.is_missing):
                 yield node
 
@@ -275,6 +260,9 @@ class Index:
                     changed |= self._tables[type(new)].put(new)
                 case Gone(kind, key):
                     changed |= self._tables[kind].remove(key)
+        if self._are_targets_changed:
+            self._forget_aliases()
+            self._are_targets_changed = False
         if changed:
             self._advance_serial()
 
@@ -283,20 +271,6 @@ class Index:
         self._serial = max(self._serial + 1, int(self._clock()))
         for zone in (*self.zones, *self._reverse_zones):
             zone.serial = self._serial % _SERIALS
-
-    def _plant(self) -> None:
-        """Make the names that every zone has."""
-        for zone in self._reverse_zones:
-            self.nodes[zone.name] = Apex(name=zone.name, zone=zone)
-        for zone in self.zones:
-            self.nodes[zone.name] = Apex(name=zone.name, zone=zone)
-            for label, lacks in (("svc", "namespace"), ("pod", "namespace"), ("dns", "")):
-                name = names.below(label, parent=zone.name)
-                self.nodes[name] = EmptyNonTerminal(name=name, zone=zone, lacks=lacks)
-            name = names.below("ns", "dns", parent=zone.name)
-            self.nodes[name] = Nameserver(name=name, zone=zone)
-            name = names.below("dns-version", parent=zone.name)
-            self.nodes[name] = SchemaVersion(name=name, zone=zone)
 
     def _replace_namespace(self, old: Namespace | None, new: Namespace | None) -> None:
         if old is None or new is None:
@@ -314,14 +288,14 @@ class Index:
             if name is None:
                 continue
             if not (exists or (self._services_in[namespace] and not self._selects_namespaces)):
-                self._drop(name)
-            elif name not in self.nodes:
-                self.nodes[name] = EmptyNonTerminal(name=name, zone=zone, lacks="Service")
+                self._tree.remove(name)
+            elif self._tree.in_cluster(name) is None:
+                self._tree.place(EmptyNonTerminal(name=name, zone=zone, lacks="Service"))
             name = names.below(namespace, "pod", parent=zone.name)
             if not exists or zone.pods == "disabled":
-                self._drop(name)
-            elif name not in self.nodes:
-                self.nodes[name] = PodNamespace(name=name, zone=zone, namespace=namespace)
+                self._tree.remove(name)
+            elif self._tree.in_cluster(name) is None:
+                self._tree.place(PodNamespace(name=name, zone=zone, namespace=namespace))
 
     def _replace_service(self, old: Service | None, new: Service | None) -> None:
         namespace, _ = key = _either(old, new).key
@@ -354,35 +328,59 @@ class Index:
             name = names.service(service_name, namespace, zone.name)
             if name is None:
                 continue
-            if not self._is_for(key, self.nodes.get(name)):
+            if not self._is_for(key, self._tree.in_cluster(name)):
                 continue
-            for made in (*self._grown.pop(name, ()), *self._mentioned_at.pop(name, ())):
-                self.nodes.pop(made, None)
-            self._drop(name)
+            self._tree.remove_all((*self._grown.pop(name, ()), *self._mentioned_at.pop(name, ()), name))
+            self._aliases.discard(name)
             if service is not None:
                 slices = self._slices_of.get(key, ())
-                self.nodes[name] = ServiceName(name=name, zone=zone, service=service, slices=slices)
+                self._tree.place(ServiceName(name=name, zone=zone, service=service, slices=slices))
+                if service.is_external_name:
+                    self._aliases.add(name)
 
     @staticmethod
     def _is_for(key: Key, node: Node | None) -> bool:
         """Whether a name is free for the service; the label of a slice may spell another service's name in capitals."""
         return node is None or (isinstance(node, ServiceName) and node.service.key == key)
 
-    def _drop(self, name: Name) -> None:
-        """Remove a node, and its circle with its Nothing: the collector does not look at frozen objects."""
-        node = self.nodes.pop(name, None)
-        if node is not None:
-            node.nothing = None
-        if isinstance(node, PodNamespace):
-            node.unlisted = None
-
     def _replace_pod(self, old: Pod | None, new: Pod | None) -> None:
-        for pod in filter(None, (old, new)):
-            for address in set(filter(None, map(names.address, pod.addresses if pod.is_running else ()))):
-                at = pod.metadata.namespace, address
-                holders = self._pods_at.pop(at, frozenset()) ^ {pod.key}
-                if holders:
-                    self._pods_at[at] = holders
+        """A pod that is being deleted, or out of reach, may still have its addresses; one that is over has none."""
+        was, now = (_addresses(pod) if pod else set() for pod in (old, new))
+        if old and old.is_running:
+            for address in was:
+                self._pod_addresses.remove(address, old.metadata.namespace, is_on_host=old.is_on_host_network)
+        if new and new.is_running:
+            for address in now:
+                self._pod_addresses.add(address, new.metadata.namespace, is_on_host=new.is_on_host_network)
+            was -= now
+        if old and not old.is_over:
+            for address in was:
+                self._pod_addresses.note_departure(address, old.metadata.namespace)
+
+    def _replace_host(self, name: Name, old: HostName | None, new: HostName | None) -> None:
+        if new is not None:
+            self._tree.take(new)
+        else:
+            self._tree.give_back(name)
+        for node in filter(None, (old, new)):
+            for address in node.addresses:
+                self._forget_reverse(address)
+        self._forget_additional(name)
+        self._are_targets_changed = True
+
+    def _forget_additional(self, name: Name) -> None:
+        """The SRV records of a service come with the addresses of its name, and of its endpoints' names."""
+        for each in (name, *names.ancestors(name)) if name.endswith(self._zone_names) else ():
+            node = self._tree.in_cluster(each)
+            if isinstance(node, ServiceName):
+                self._renew_service(node.service.key)
+
+    def _forget_aliases(self) -> None:
+        """An alias out of our zones is remembered; its target may have become a hosts file's, or ceased to be."""
+        for name in self._aliases:
+            node = self._tree.in_cluster(name)
+            if node is not None:
+                node.replies.clear()
 
     def _move(self, holders: Holders, key: Key, old: Iterable[str], new: Iterable[str]) -> None:
         """The object holds the new addresses in place of the old ones; what was said of those that changed goes."""
@@ -390,13 +388,23 @@ class Index:
         for change, addresses in ((holders.remove, was - now), (holders.add, now - was)):
             for address in filter(None, addresses):
                 change(address, key)
-                self.nodes.pop(self._reversed.pop(address, b""), None)
+                self._forget_reverse(address)
+
+    def _forget_reverse(self, address: Address) -> None:
+        """Something has changed about who has the address."""
+        name = self._reversed.pop(address, None)
+        if name is not None:
+            self._tree.remove(name)
 
 
 def _either(old: T | None, new: T | None) -> T:
     either = new or old
     assert either is not None  # noqa: S101 - an object that never was is not replaced
     return either
+
+
+def _addresses(pod: Pod) -> set[Address]:
+    return set(filter(None, map(names.address, pod.addresses)))
 
 
 def _ready_addresses(slice_: EndpointSlice) -> Iterator[str]:

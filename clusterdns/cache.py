@@ -1,0 +1,131 @@
+"""Responses kept for their TTL, and past it for when nobody answers; the clock is handed in.
+
+Only what came from elsewhere is kept here: a cluster's names never are, since the index has their replies ready.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cachetools import LRUCache
+from msgspec import Struct
+
+from clusterdns.records import Rcode
+from clusterdns.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+WEIGHT, WEIGHT_OF_RECORD = 800, 95
+"""Bytes that an entry takes beside the bytes of its records, about; those are there twice, as they came and as aged."""
+
+ALWAYS, NEVER = -1, -2
+"""In place of a serial: a name that is never ours, and a response that has to be looked at each time."""
+
+
+class CacheLimits(Struct, frozen=True):
+    """Times are seconds. `ttl` and `negative_ttl` are the lowest and highest that a response may live for."""
+
+    entries: int = 10_000
+    bytes: int = 32 << 20
+    ttl: tuple[int, int] = (0, 3600)
+    negative_ttl: tuple[int, int] = (0, 1800)
+    failure_seconds: float = 5
+    """RFC 2308 section 7.1 allows five minutes; whoever mends an upstream does not want to wait for these."""
+    stale_seconds: float = 86400
+    """How long past its TTL a response may be given when nobody answers (RFC 8767 section 4)."""
+    prefetch_hits: int = 3
+    """Hits in its lifetime that make a response popular: it is asked for again before it expires. 0: none is."""
+    prefetch_share: float = 0.1
+    """The last part of its lifetime, in which that is done."""
+
+
+class Entry(Struct, eq=False):
+    """A response in its time. Times are those of the cache's clock."""
+
+    response: Response
+    stored_at: float
+    expires_at: float
+    refresh_at: float
+    """From then on it is not simply given: it may have to be asked for again."""
+    hits: int = 0
+    retry_at: float = 0.0
+    """After it could not be had again: when to try next. Until then it may be given although it is stale."""
+    vouched_for: int = ALWAYS
+    """The serial of the index that was last seen to have nothing to say to the name; ALWAYS, NEVER."""
+
+    @property
+    def weight(self) -> int:
+        return WEIGHT + 2 * len(self.response) + WEIGHT_OF_RECORD * len(self.response.ttls)
+
+
+class _LeastRecentlyUsed(LRUCache[bytes, Entry]):
+    """Bounded in bytes by itself; a missing key is no exception to us."""
+
+    def __missing__(self, key: bytes) -> None:  # type: ignore[override]
+        return None
+
+
+class Cache:
+    def __init__(self, limits: CacheLimits, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.limits = limits
+        self.hits = 0
+        self.misses = 0
+        self.evictions = 0
+        self._kept = _LeastRecentlyUsed(limits.bytes, getsizeof=lambda entry: entry.weight)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def size(self) -> int:
+        """Bytes that all entries take together, about."""
+        return int(self._kept.currsize)
+
+    def recall(self, key: bytes, now: float) -> Entry | None:
+        """What is known of a question, fresh or stale; None if there is nothing that could be given in any case."""
+        entry: Entry | None = self._kept[key]
+        if entry is None or now < entry.expires_at:
+            return entry
+        is_failure = entry.response.rcode == Rcode.SERVFAIL
+        if is_failure or now >= entry.expires_at + self.limits.stale_seconds:
+            del self._kept[key]
+            return None
+        return entry
+
+    def keep(self, key: bytes, response: Response, now: float, *, vouched_for: int = ALWAYS) -> Response:
+        """Take in a response, if it may be kept at all. Returns it with its TTLs within their bounds."""
+        limits = self.limits
+        bounds = limits.ttl if response.is_data else limits.negative_ttl
+        response = response.with_ttls(*bounds)
+        lifetime = self._lifetime(response)
+        if lifetime <= 0:
+            return response
+        known: Entry | None = self._kept[key]
+        if known is not None and response.rcode == Rcode.SERVFAIL and known.response.rcode != Rcode.SERVFAIL:
+            return response  # what was known may yet be given stale
+        refresh_after = lifetime
+        if limits.prefetch_hits and response.rcode != Rcode.SERVFAIL:
+            refresh_after *= 1 - limits.prefetch_share
+        if response.is_alias and not response.is_data:
+            vouched_for = NEVER  # it may lead to a name of ours
+        entry = Entry(response, now, now + lifetime, now + refresh_after, vouched_for=vouched_for)
+        if entry.weight <= limits.bytes:
+            self._kept[key] = entry
+        while len(self._kept) > limits.entries:
+            self._kept.popitem()
+            self.evictions += 1
+        return response
+
+    def _lifetime(self, response: Response) -> float:
+        """Seconds; 0 for what must not be kept."""
+        if response.is_truncated:
+            return 0
+        if response.rcode == Rcode.SERVFAIL:
+            return min(self.limits.failure_seconds, 5 if response.negative_ttl is None else response.negative_ttl)
+        is_absence = not response.is_data and response.negative_ttl is not None
+        if response.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN) or not (response.is_data or is_absence):
+            return 0
+        return response.lowest_ttl or 0

@@ -1,0 +1,153 @@
+"""What is not ours: remembered, or asked upstream; stale if nobody answers.
+
+Identical questions on their way are asked once, whether a client waits for them or the cache wants to stay fresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from clusterdns.cache import ALWAYS
+from clusterdns.forward import Asked
+from clusterdns.queries import AD, CD, RD
+from clusterdns.records import Question, Rcode, Reason, ReasonCode
+from clusterdns.responses import Response
+
+if TYPE_CHECKING:
+    from clusterdns.cache import Cache, Entry
+    from clusterdns.forward import Forwarder
+    from clusterdns.names import Name
+    from clusterdns.responses import Terms
+
+STALE_TTL = 30
+"""Seconds; as RFC 8767 section 4 recommends."""
+
+STALE_AFTER_SECONDS = 1.8
+"""How long a client waits for a fresh answer while there is a stale one (RFC 8767 section 5)."""
+
+RETRY_SECONDS = 5.0
+"""How long stale answers are given at once after nobody answered."""
+
+
+class Remembered(Struct, frozen=True):
+    response: Response
+    age: int
+    """Whole seconds since it came."""
+
+
+class Elsewhere:
+    """The cache and the upstreams behind it.
+
+    most_waiting: queries that may wait for an upstream at one time.
+    """
+
+    def __init__(self, cache: Cache, forwarder: Forwarder, most_waiting: int) -> None:
+        self.cache = cache
+        self.waiting = 0
+        self.stale = 0
+        self.prefetched = 0
+        self.rejected = 0
+        self._forwarder = forwarder
+        self._most_waiting = most_waiting
+        self._asking: dict[bytes, asyncio.Future[Response]] = {}
+
+    def serves(self, name: Name) -> bool:
+        """Whether there is anybody to ask for the name."""
+        return self._forwarder.serves(name)
+
+    def caught(self, question: Question) -> bool:
+        """Whether the question is one of our own that has come back."""
+        return self._forwarder.caught(question)
+
+    def is_full(self) -> bool:
+        """Whether no more queries may wait; each of them is one that is not."""
+        full = self.waiting >= self._most_waiting
+        self.rejected += full
+        return full
+
+    def remembered(self, question: Question, terms: Terms, *, serial: int | None = None) -> Remembered | None:
+        """What can be said at once.
+
+        serial: of the index, if it was seen now to have nothing to say to a name that could be its own.
+        """
+        cache = self.cache
+        now = cache.clock()
+        entry = cache.recall(question.name + terms.suffix, now)
+        if entry is None:
+            cache.misses += 1
+            return None
+        if serial is not None and entry.vouched_for >= 0:
+            entry.vouched_for = serial
+        if now < entry.expires_at:
+            cache.hits += 1
+            entry.hits += 1
+            if now >= entry.refresh_at:
+                self._refresh_if_popular(entry, question, terms, serial)
+            return Remembered(entry.response, int(now - entry.stored_at))
+        if now < entry.retry_at:
+            cache.hits += 1
+            return Remembered(self._stale(entry), 0)
+        cache.misses += 1
+        return None
+
+    async def find(self, question: Question, terms: Terms, *, serial: int | None = None) -> Remembered:
+        """What is remembered, else what upstream says, or said before if it does not answer now; in bounded time."""
+        found = self.remembered(question, terms, serial=serial)
+        if found is not None:
+            return found
+        self.waiting += 1
+        try:
+            return Remembered(await self._learn(question, terms, serial), 0)
+        finally:
+            self.waiting -= 1
+
+    async def _learn(self, question: Question, terms: Terms, serial: int | None) -> Response:
+        cache = self.cache
+        entry = cache.recall(question.name + terms.suffix, cache.clock())
+        asking = self._ask(question, terms, serial)
+        if entry is None or entry.response.rcode == Rcode.SERVFAIL:
+            return await asking
+        await asyncio.wait((asking,), timeout=STALE_AFTER_SECONDS)
+        if asking.done() and asking.result().rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
+            return asking.result()
+        entry.retry_at = cache.clock() + RETRY_SECONDS
+        return self._stale(entry)
+
+    def _refresh_if_popular(self, entry: Entry, question: Question, terms: Terms, serial: int | None) -> None:
+        if entry.hits >= self.cache.limits.prefetch_hits and self.waiting < self._most_waiting:
+            self.prefetched += 1
+            self._ask(question, terms, serial)
+            entry.refresh_at = entry.expires_at
+
+    def _ask(self, question: Question, terms: Terms, serial: int | None) -> asyncio.Future[Response]:
+        """The response, once it is there and in the cache."""
+        recursive = terms.echoed & RD
+        key = question.name + terms.suffix
+        flight = key + bytes((bool(recursive),))
+        learned = self._asking.get(flight)
+        if learned is not None:
+            return learned
+        self._asking[flight] = learned = asyncio.get_running_loop().create_future()
+        asked = Asked(question, recursive | terms.echoed & CD | AD, terms.dnssec_ok)
+
+        def keep(response: Response) -> None:
+            del self._asking[flight]
+            if recursive:  # else it may be a referral, or what the upstream happened to know
+                vouched_for = ALWAYS if serial is None else serial
+                response = self.cache.keep(key, response, self.cache.clock(), vouched_for=vouched_for)
+            if not learned.done():  # else its askers were cancelled, and it with them
+                learned.set_result(response)
+
+        self._forwarder.ask(asked, keep)
+        return learned
+
+    def _stale(self, entry: Entry) -> Response:
+        self.stale += 1
+        if entry.response.rcode == Rcode.NXDOMAIN:
+            reason = Reason("the last known answer; no upstream confirms it", ReasonCode.STALE_NXDOMAIN)
+        else:
+            reason = Reason("the last known answer; no upstream gives a newer one", ReasonCode.STALE_ANSWER)
+        return entry.response.stale(STALE_TTL, reason)

@@ -1,0 +1,108 @@
+"""Whether upstreams can be asked: those that failed are tried again, and those that lead back to us are found out.
+
+One probe serves for both: a question for a name that nobody else asks for. Any response shows that the upstream is
+there; if the question itself comes in at our own door, then what we ask it is what it asks us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from typing import TYPE_CHECKING
+
+from clusterdns import names
+from clusterdns.forward.upstream import Asked, Try
+from clusterdns.queries import RD
+from clusterdns.records import Question, Type
+
+if TYPE_CHECKING:
+    from clusterdns.forward.upstream import Upstream
+    from clusterdns.names import Name
+    from clusterdns.responses import Response
+
+log = logging.getLogger("clusterdns.forward")
+
+PROBE_SECONDS = 5.0
+SHORTEST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+MOST_PROBES = 1000
+"""Names of probes that are remembered: their questions may come back late."""
+
+
+class Prober:
+    def __init__(self) -> None:
+        self._probes: dict[Name, Upstream] = {}
+        self._returned: set[Name] = set()
+        self._checks: dict[Upstream, asyncio.Task[None]] = {}
+
+    def check(self, upstream: Upstream, zone: Name) -> None:
+        """Probe an upstream of the zone until it answers, unless that is being done; it is left out meanwhile."""
+        if upstream not in self._checks:
+            task = asyncio.get_running_loop().create_task(self._check(upstream, zone))
+            self._checks[upstream] = task
+            task.add_done_callback(lambda _: self._checks.pop(upstream, None))
+
+    def forget(self, upstream: Upstream) -> None:
+        task = self._checks.get(upstream)
+        if task is not None:
+            task.cancel()
+
+    def caught(self, question: Question) -> bool:
+        """Whether a question that came in is one that we have sent out."""
+        upstream = self._probes.get(question.name) if question.qtype == Type.HINFO else None
+        if upstream is None:
+            return False
+        self._returned.add(question.name)
+        if not upstream.is_looping:
+            upstream.is_looping = True
+            log.error("loop: what is asked of upstream %s comes back to this server; it is left out", upstream)
+        return True
+
+    async def _check(self, upstream: Upstream, zone: Name) -> None:
+        pause = SHORTEST_PAUSE_SECONDS
+        said = False
+        while True:
+            name = names.below(str(secrets.randbits(63)), str(secrets.randbits(63)), parent=zone)
+            complaint = await self._probe(upstream, name)
+            if name in self._returned:
+                pause = LONGEST_PAUSE_SECONDS
+            elif not complaint:
+                if upstream.is_looping or said:
+                    log.warning("upstream %s is back", upstream)
+                upstream.is_looping = False
+                upstream.failures = 0
+                return
+            elif not said and upstream.is_down:
+                said = True
+                log.warning("upstream %s does not answer: %s; it is left out until it does", upstream, complaint)
+            await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 - only so that not all come at once
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _probe(self, upstream: Upstream, name: Name) -> str:
+        """Why there is no response; empty if there is one."""
+        self._probes[name] = upstream
+        if len(self._probes) > MOST_PROBES:
+            oldest = next(iter(self._probes))
+            del self._probes[oldest]
+            self._returned.discard(oldest)
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def answered(_one: Try, _response: Response) -> None:
+            if not done.done():
+                done.set_result("")
+
+        def failed(_one: Try, why: str) -> None:
+            if not done.done():
+                done.set_result(why)
+
+        one = Try(upstream, Asked(Question(name, Type.HINFO), RD), answered, failed)
+        one.start()
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                return await done
+        except TimeoutError:
+            return "silent"
+        finally:
+            one.close()

@@ -1,0 +1,84 @@
+"""The upstreams and the search list that the host's resolv.conf names, read again when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import TYPE_CHECKING
+
+from clusterdns import resolv_conf
+from clusterdns.forward.address import UpstreamAddress
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from clusterdns.resolv_conf import ResolvConf
+
+log = logging.getLogger("clusterdns.forward")
+
+LOOK_SECONDS = 1.0
+DNS_PORT = 53
+
+
+class HostResolver:
+    """A resolv.conf file.
+
+    listening: our own addresses as they are bound. One of them in the file would lead back to us, so it is left out.
+    """
+
+    def __init__(self, path: Path, listening: Sequence[tuple[str, int]] = ()) -> None:
+        self._path = path
+        self._listening = [host for host, port in listening if port == DNS_PORT]
+        self._text = ""
+        self._is_missing = False
+        self._conf = resolv_conf.ResolvConf()
+
+    def read(self) -> ResolvConf:
+        """The file as it is now; as it was, if it can not be read."""
+        try:
+            text = self._path.read_text(errors="replace")
+        except OSError as error:
+            if not self._is_missing:
+                log.warning("%s: %s; what it said before stays", self._path, error.strerror)
+            self._is_missing = True
+            return self._conf
+        self._is_missing = False
+        if text != self._text:
+            self._text = text
+            self._conf = resolv_conf.parse(text)
+        return self._conf
+
+    def upstreams(self) -> tuple[UpstreamAddress, ...]:
+        """Those of the file as it was last read, without ourselves."""
+        found = []
+        for host in dict.fromkeys(self._conf.nameservers):
+            if self._is_own(host):
+                log.warning("%s: nameserver %s is this server itself; it is left out", self._path, host)
+            else:
+                found.append(UpstreamAddress(host, DNS_PORT))
+        return tuple(found)
+
+    async def changes(self) -> AsyncIterator[ResolvConf]:
+        """The file each time that it says something else."""
+        known = self._conf
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self.read() != known:
+                known = self._conf
+                yield known
+
+    def _is_own(self, host: str) -> bool:
+        return any(host == each or (each in ("0.0.0.0", "::") and _is_local(host)) for each in self._listening)
+
+
+def _is_local(host: str) -> bool:
+    """Whether an address is one of this machine."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,198 @@
+"""One upstream: a question goes out, over UDP or a stream, and what comes back is held against it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from clusterdns.durations import Durations
+from clusterdns.forward.datagrams import Datagram
+from clusterdns.forward.streams import Pending, Streams
+from clusterdns.queries import HEADER, OPCODE, QR, TC, Edns, FormatError, write_query
+from clusterdns.records import Question, Rcode
+from clusterdns.responses import read_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clusterdns.forward.address import UpstreamAddress
+    from clusterdns.responses import Response
+
+UDP_SIZE = 1232
+"""What we take over UDP, in bytes: what passes every network whole (DNS flag day 2020)."""
+
+PLAIN_SECONDS = 600.0
+"""How long an upstream that did not know EDNS is asked without."""
+
+MOST_FAILURES = 2
+"""In a row, until an upstream is left out."""
+
+
+class Asked(Struct, frozen=True):
+    """A question as it goes upstream."""
+
+    question: Question
+    flags: int
+    """RD, CD and AD of the header."""
+    dnssec_ok: bool = False
+
+
+class Manner(Struct, frozen=True):
+    """How upstreams are asked."""
+
+    random_letter_case: bool = False
+    """Whether the question's letters are in random case, which the response has to repeat (0x20)."""
+    force_tcp: bool = False
+    tls: ssl.SSLContext | None = None
+
+
+class Upstream:
+    """An upstream, and how it is doing."""
+
+    def __init__(self, address: UpstreamAddress, manner: Manner) -> None:
+        self.address = address
+        self.manner = manner
+        self.streams = Streams(address, manner.tls if address.tls else None)
+        self.failures = 0
+        """In a row."""
+        self.is_looping = False
+        """Whether what it is asked comes back to this server."""
+        self.plain_until = 0.0
+        self.durations = Durations(*(0.00025 * 2**power for power in range(16)))
+        """Of its responses, in seconds."""
+        self.failed = 0
+        """Queries without a response, in all."""
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    @property
+    def is_down(self) -> bool:
+        return self.failures >= MOST_FAILURES
+
+    def close(self) -> None:
+        self.streams.close()
+
+
+class Try:
+    """One question to one upstream, until it answers or cannot.
+
+    answered, failed: told how it ended, the latter with a reason in words; never before `start` returns.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        asked: Asked,
+        answered: Callable[[Try, Response], None],
+        failed: Callable[[Try, str], None],
+    ) -> None:
+        self.upstream = upstream
+        self.is_over_stream = False
+        """Whether it came to that: over UDP the response was truncated, or not to be had."""
+        self._loop = asyncio.get_running_loop()
+        self._asked = asked
+        self._answered = answered
+        self._failed = failed
+        self._name = asked.question.name
+        self._query = b""
+        self._sent_edns = False
+        self._exchange: Datagram | Pending | None = None
+        self._cut: Response | None = None
+        """A truncated response, for when nothing better can be had."""
+        self._started = self._loop.time()
+
+    def start(self) -> None:
+        upstream = self.upstream
+        self._write(plain=self._started < upstream.plain_until)
+        if upstream.address.tls or upstream.manner.force_tcp:
+            self._ask_over_stream()
+        else:
+            self._ask_over_udp()
+
+    def close(self) -> None:
+        """There is no more need for an answer."""
+        if self._exchange is not None:
+            self._exchange.close()
+            self._exchange = None
+
+    def _write(self, *, plain: bool) -> None:
+        self._sent_edns = not plain
+        if self.upstream.manner.random_letter_case:
+            self._name = in_random_case(self._asked.question.name)
+        edns = None if plain else Edns(UDP_SIZE, dnssec_ok=self._asked.dnssec_ok)
+        self._query = write_query(0, self._name, self._asked.question, self._asked.flags, edns)
+
+    def _ask_over_udp(self) -> None:
+        address = self.upstream.address
+        self._exchange = Datagram((address.host, address.port), self._query, self._take, self._fail)
+
+    def _ask_over_stream(self) -> None:
+        self.is_over_stream = True
+        self._exchange = self.upstream.streams.ask(self._query, self._take, self._fail)
+
+    def _take(self, packet: bytes) -> bool:
+        """Whether this is a response to the question, in which case the exchange that it came over is done."""
+        if self._sent_edns and _knows_no_edns(packet):
+            self.upstream.plain_until = self._loop.time() + PLAIN_SECONDS
+            self._write(plain=True)
+            if isinstance(self._exchange, Datagram):
+                self._ask_over_udp()
+            else:
+                self._ask_over_stream()
+            return True
+        if not self._is_about_the_question(packet):
+            return False
+        try:
+            response = read_response(packet, self._asked.question)
+        except FormatError:
+            if not int.from_bytes(packet[2:4], "big") & TC or not isinstance(self._exchange, Datagram):
+                return False
+            response = None  # cut in the middle of a record
+        if isinstance(self._exchange, Datagram) and (response is None or response.is_truncated):
+            self._cut = response
+            self._ask_over_stream()
+            return True
+        if response is None:
+            return False
+        self._exchange = None
+        self.upstream.durations.observe(self._loop.time() - self._started)
+        self._answered(self, response)
+        return True
+
+    def _is_about_the_question(self, packet: bytes) -> bool:
+        """RFC 5452 section 9.1; the ID was looked at, and the address."""
+        start = HEADER + len(self._name)
+        flags = int.from_bytes(packet[2:4], "big")
+        echoed = packet[HEADER:start]
+        if not self.upstream.manner.random_letter_case:
+            echoed = echoed.lower()
+        return (
+            flags & (QR | OPCODE) == QR
+            and packet[4:6] == b"\0\1"
+            and echoed == self._name
+            and packet[start : start + 4] == self._query[start : start + 4]
+        )
+
+    def _fail(self, why: str) -> None:
+        self._exchange = None
+        if self._cut is not None:
+            self._answered(self, self._cut)
+        else:
+            self._failed(self, why)
+
+
+def _knows_no_edns(packet: bytes) -> bool:
+    """Whether a response says so: an error that has no OPT record (RFC 6891 section 7); a bare header is one too."""
+    flags = int.from_bytes(packet[2:4], "big")
+    return bool(flags & QR) and flags & 0xF in (Rcode.FORMERR, Rcode.NOTIMP) and packet[10:12] == b"\0\0"
+
+
+def in_random_case(name: bytes) -> bytes:
+    """The name with each letter in upper or lower case; the lengths of labels are no letters."""
+    flips = secrets.token_bytes(len(name))
+    return bytes([byte ^ flip & 0x20 if 97 <= byte <= 122 else byte for byte, flip in zip(name, flips, strict=True)])

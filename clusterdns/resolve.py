@@ -1,0 +1,193 @@
+"""Answers that take more than one look: aliases are followed, and short names completed, through ours and theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clusterdns import names
+from clusterdns.answer import LONGEST_CHAIN, answer
+from clusterdns.cache import NEVER
+from clusterdns.names import Name
+from clusterdns.nodes import EmptyNonTerminal, Nothing, ServiceName
+from clusterdns.queries import FormatError
+from clusterdns.records import Answer, Question, Rcode, Reason, Record, Type
+from clusterdns.search import SearchList, rest_of_search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clusterdns.elsewhere import Elsewhere, Remembered
+    from clusterdns.index import Index
+    from clusterdns.names import Address
+    from clusterdns.nodes import Node
+    from clusterdns.responses import Response, Terms
+
+
+class Searching(Struct, frozen=True):
+    """What is done here of what a client's resolver does with names that are not complete."""
+
+    cluster: SearchList | None = None
+    """Short names are completed to names of ours."""
+    host: SearchList | None = None
+    """After that they are completed to names that an upstream knows."""
+    autopath: bool = False
+    """Whether a pod's first try is followed through the rest of its search list."""
+    host_domains: tuple[Name, ...] = ()
+    """What a pod's search list has behind the cluster's domains."""
+
+
+class Resolver:
+    def __init__(self, index: Index, elsewhere: Elsewhere, searching: Searching) -> None:
+        self.elsewhere = elsewhere
+        self.searching = searching
+        self._index = index
+
+    def ours(self, name: Name) -> Node | None:
+        """The node that has the say about a name; None if nothing here has.
+
+        An address that none of our objects has is the business of whoever is asked next.
+        """
+        node = self._index.find(name)
+        if isinstance(node, Nothing) and node.zone.is_reverse and self._index.is_synced and self.elsewhere.serves(name):
+            return None
+        return node
+
+    def serial(self, name: Name) -> int | None:
+        """As of when a name is known not to be ours: the index's serial if that may change with the cluster, else None.
+
+        NEVER if the host's search list comes before whatever is remembered of the name itself.
+        """
+        if self.is_for_host(name):
+            return NEVER
+        is_short = self.searching.cluster is not None and self.searching.cluster.is_short(name)
+        return self._index.serial if is_short or name.endswith(names.ARPA) else None
+
+    # Search lists
+
+    def completed(self, question: Question) -> Answer | None:
+        """The answer to a short name that one of the search list's domains makes a name of ours."""
+        if self.searching.cluster is None:
+            return None
+        for candidate in self.searching.cluster.completions(question.name):
+            node = self._index.find(candidate)
+            if node is not None and _has_records(node):
+                return self._alias_to_ours(question, candidate, node)
+        return None
+
+    def path(self, name: Name, client: Address) -> Iterable[Name] | None:
+        """What a pod would ask for next, if the name is the first that it asks for; None if it is not known to be."""
+        for zone in self._index.zones if self.searching.autopath else ():
+            found = rest_of_search(name, zone.name, self.searching.host_domains)
+            if found is not None:
+                namespace, candidates = found
+                return candidates if self._index.namespace_of_client(client) == namespace else None
+        return None
+
+    async def walk(self, question: Question, candidates: Iterable[Name], terms: Terms) -> Answer | None:
+        """The answer for the first of these names that exists; None if none does.
+
+        A name exists whatever its type: so A and AAAA, asked for apart, lead to the same one. An upstream that fails
+        ends the walk, since what it might have said decides.
+        """
+        for candidate in candidates:
+            node = self.ours(candidate)
+            if node is None:
+                asked = Question(candidate, question.qtype)
+                end = await self._from_elsewhere(asked, terms)
+                if end.rcode == Rcode.NXDOMAIN:
+                    continue
+                if end.rcode != Rcode.NOERROR:
+                    return end
+                return await self.follow(question, _behind_alias(question.name, candidate, end), terms)
+            if _has_records(node):
+                return await self.follow(question, self._alias_to_ours(question, candidate, node), terms)
+        return None
+
+    def is_for_host(self, name: Name) -> bool:
+        """Whether the host's resolver would complete a name before it asks for it as it is."""
+        return self.searching.host is not None and self.searching.host.is_short(name)
+
+    async def completed_for_host(self, question: Question, terms: Terms) -> Answer | None:
+        """The answer to a name that one of the domains of the host's search list completes."""
+        if self.searching.host is None:
+            return None
+        found = await self.walk(question, self.searching.host.completions(question.name), terms)
+        return found if found and found.rcode == Rcode.NOERROR else None
+
+    # Aliases
+
+    async def follow(self, question: Question, found: Answer, terms: Terms) -> Answer:
+        """An answer, together with what its aliases lead to."""
+        records, target, end = list(found.records), found.onward, found
+        while target is not None:
+            aliases = [each.owner for each in records if each.rtype == Type.CNAME]
+            if target in aliases or len(aliases) > LONGEST_CHAIN:
+                text = f"{names.to_text(question.name)} leads in a circle, or on over too many names"
+                return replace(
+                    end, records=tuple(records), authority=(), onward=None, settled=False, reason=Reason(text)
+                )
+            asked = Question(target, question.qtype)
+            node = self.ours(target)
+            end = await self._from_elsewhere(asked, terms) if node is None else answer(asked, node, self._index)
+            if end.rcode == Rcode.SERVFAIL:
+                return end
+            records += end.records
+            target = end.onward
+        return replace(end, records=tuple(records), authoritative=found.authoritative, settled=False)
+
+    def leads_to_ours(self, response: Response) -> bool:
+        """Whether a response ends with an alias to a name of ours, which only we can follow."""
+        return response.is_alias and not response.is_data and self._as_answer(response, 0).onward is not None
+
+    async def follow_response(self, question: Question, found: Remembered, terms: Terms) -> Answer:
+        return await self.follow(question, self._as_answer(found.response, found.age), terms)
+
+    def _alias_to_ours(self, question: Question, target: Name, node: Node) -> Answer:
+        return _behind_alias(
+            question.name, target, answer(Question(target, question.qtype), node, self._index), node.zone.ttl
+        )
+
+    async def _from_elsewhere(self, asked: Question, terms: Terms) -> Answer:
+        if not self.elsewhere.serves(asked.name):
+            return Answer(authoritative=False, settled=False)
+        found = await self.elsewhere.find(asked, terms, serial=self.serial(asked.name))
+        return self._as_answer(found.response, found.age)
+
+    def _as_answer(self, response: Response, age: int) -> Answer:
+        try:
+            records, authority = response.records(age)
+        except FormatError as error:
+            reason = Reason(f"an upstream's response can not be read: {error}")
+            return Answer(rcode=Rcode.SERVFAIL, authoritative=False, settled=False, reason=reason)
+        onward: Name | None = None
+        if response.is_alias and not response.is_data:
+            target = records[-1].data if records[-1].rtype == Type.CNAME else None
+            if isinstance(target, bytes) and self._index.find(target) is not None:
+                onward = target
+        return Answer(
+            rcode=Rcode(response.rcode),
+            records=tuple(records),
+            authority=() if response.is_data else tuple(each for each in authority if each.rtype == Type.SOA),
+            authoritative=False,
+            settled=False,
+            reason=response.reason,
+            onward=onward,
+        )
+
+
+def _has_records(node: Node) -> bool:
+    """Whether a name is one of somebody, and neither missing nor there only for what is below it."""
+    if isinstance(node, ServiceName):
+        return not node.is_missing
+    return not isinstance(node, Nothing | EmptyNonTerminal)
+
+
+def _behind_alias(alias: Name, target: Name, end: Answer, ttl: int | None = None) -> Answer:
+    """An answer to the alias, which is made up here."""
+    if ttl is None:
+        ttl = min((each.ttl for each in (*end.records, *end.authority)), default=0)
+    records = (Record(alias, Type.CNAME, ttl, target), *end.records)
+    return replace(end, records=records, settled=False)

@@ -1,0 +1,363 @@
+"""An upstream's response, relayed as it is: only the ID, the TTLs and the size are adapted.
+
+No record type has to be known for that. What is read is what every record has: an owner name to skip, a type, a TTL and
+a length. The question is the client's own, letter case and all, and stands where it stood, so that pointers into it go
+on being right.
+"""
+
+from __future__ import annotations
+
+from struct import pack, pack_into, unpack_from
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from clusterdns.names import LONGEST_LABEL, LONGEST_NAME, ROOT, Name
+from clusterdns.queries import AA, AD, CD, DO, HEADER, OPCODE, QR, RA, RD, TC, FormatError
+from clusterdns.records import CLASS_IN, Rcode, Reason, Record, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clusterdns.queries import Query
+    from clusterdns.records import Question
+    from clusterdns.wire import Dialect
+
+EXTENDED_ERROR = 15
+"""The option of an Extended DNS Error (RFC 8914 section 2)."""
+
+MOST_ERRORS = 300
+"""Bytes of the upstream's extended errors that are relayed."""
+
+MOST_POINTERS = 128
+"""In a name that is read out of a response."""
+
+# The types of RFC 1035 whose data may hold compressed names (RFC 3597 section 4): the bytes in front of them, and how
+# many names there are.
+_NAMES_IN_DATA = {2: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 1), 6: (0, 2), 7: (0, 1), 8: (0, 1), 9: (0, 1), 12: (0, 1),
+                  14: (0, 2), 15: (2, 1)}  # fmt: skip
+
+_LARGEST_TTL = 0x7FFFFFFF
+
+
+class Terms(Struct, frozen=True):
+    """What a client's query asks of the reply, whatever the reply says."""
+
+    echoed: int
+    """The flags that come back as they came: RD and CD."""
+    space: int
+    """The largest reply, in bytes."""
+    opt: bytes
+    """The OPT record of the reply but for its options, or nothing if the client sent none."""
+    wants_authentic: bool
+    """Whether AD means anything to the client (RFC 6840 section 5.7)."""
+    suffix: bytes
+    """Type, class, DO and CD: what an answer depends on beside the name."""
+    dnssec_ok: bool
+    takes_errors: bool
+    """Whether extended errors are sent at all."""
+
+
+def terms(query: Query, dialect: Dialect, space: int) -> Terms:
+    """The terms of a query whose reply may take `space` bytes."""
+    edns = query.edns
+    do = edns is not None and edns.dnssec_ok
+    opt = b"" if edns is None else b"\0" + pack("!HHIH", Type.OPT, dialect.udp_size, do * DO, 0)
+    suffix = pack("!HHB", query.question.qtype, query.question.qclass, do << 1 | bool(query.flags & CD))
+    return Terms(query.flags & (RD | CD), space, opt, bool(query.flags & AD or do), suffix, do, dialect.extended_errors)
+
+
+class Response(Struct, eq=False):
+    """What an upstream said to a question. Times are seconds."""
+
+    name: Name
+    """The question's name; it is not in `body`, but pointers in there lead to it."""
+    flags: int
+    """Of its header, the rcode among them."""
+    counts: tuple[int, int, int]
+    """Records in its sections, without the OPT record."""
+    body: bytes = b""
+    """The records, as they came."""
+    ttls: tuple[tuple[int, int], ...] = ()
+    """Where in the body a TTL stands, and its value."""
+    errors: bytes = b""
+    """The extended errors, as options of an OPT record."""
+    is_data: bool = False
+    """Whether the answer section has a record of the type that was asked for."""
+    is_alias: bool = False
+    """Whether the answer section begins with a CNAME record."""
+    negative_ttl: int | None = None
+    """How long the absence may be remembered, by the SOA record (RFC 2308 section 5); None if it does not say."""
+    takes_edns: bool = True
+    """Whether there was an OPT record."""
+    _age: int = 0
+    _aged: bytes = b""
+
+    @property
+    def rcode(self) -> int:
+        return self.flags & 0xF
+
+    @property
+    def is_truncated(self) -> bool:
+        return bool(self.flags & TC)
+
+    @property
+    def lowest_ttl(self) -> int | None:
+        return min([ttl for _, ttl in self.ttls], default=None)
+
+    def __len__(self) -> int:
+        return len(self.body)
+
+    def to(self, packet: bytes, name_end: int, terms: Terms, age: int = 0) -> bytes:
+        """The reply to a query whose question's name ends with the byte at `name_end`, the TTLs so many seconds on."""
+        flags = self.flags & (QR | AA | TC | RA | AD | 0xF) | terms.echoed
+        if not terms.wants_authentic:
+            flags &= ~AD
+        body = self.body if not age else self._after(age)
+        answers, authority, additional = self.counts
+        opt = terms.opt
+        if opt:
+            additional += 1
+            if self.errors and terms.takes_errors:
+                opt = opt[:-2] + pack("!H", len(self.errors)) + self.errors
+        if name_end + 5 + len(body) + len(opt) > terms.space:
+            return self._cut(packet[: name_end + 5], flags, body, opt, terms.space)
+        head = pack("!HHHHH", flags, 1, answers, authority, additional)
+        return packet[:2] + head + packet[HEADER : name_end + 5] + body + opt
+
+    def _after(self, seconds: int) -> bytes:
+        if self._age != seconds:
+            aged = bytearray(self.body)
+            for at, ttl in self.ttls:
+                pack_into("!I", aged, at, max(0, ttl - seconds))
+            self._age, self._aged = seconds, bytes(aged)
+        return self._aged
+
+    def _cut(self, asked: bytes, flags: int, body: bytes, opt: bytes, space: int) -> bytes:
+        """As many whole records as fit, and TC unless only additional ones are left out (RFC 2181 section 9)."""
+        room = space - len(asked) - len(opt)
+        if room < 0 and opt:  # a reason in many words
+            opt = opt[:9] + b"\0\0"
+            room = space - len(asked) - len(opt)
+        shown = [0, 0, 0]
+        end = 0
+        for section, record in _records(body, 0, self.counts, before=len(asked)):
+            if record.end > room:
+                break
+            shown[section] += 1
+            end = record.end
+        if shown[:2] != list(self.counts[:2]):
+            flags |= TC
+        head = pack("!HHHHH", flags, 1, shown[0], shown[1], shown[2] + bool(opt))
+        return asked[:2] + head + asked[HEADER:] + body[:end] + opt
+
+    def with_ttls(self, lowest: int, highest: int) -> Response:
+        """The same with each TTL within these bounds; of an absence, what the SOA record says is bounded."""
+        negative = None if self.negative_ttl is None else max(lowest, min(self.negative_ttl, highest))
+        bounds = highest if self.is_data or negative is None else negative
+        ttls = tuple([(at, max(lowest, min(ttl, bounds))) for at, ttl in self.ttls])
+        if ttls == self.ttls:
+            return self
+        body = bytearray(self.body)
+        for at, ttl in ttls:
+            pack_into("!I", body, at, ttl)
+        return Response(
+            self.name, self.flags, self.counts, bytes(body), ttls, self.errors, self.is_data, self.is_alias, negative,
+            self.takes_edns,
+        )  # fmt: skip
+
+    def stale(self, ttl: int, reason: Reason) -> Response:
+        """The same past its time, as RFC 8767 has it: every TTL is `ttl`, and the extended error says why."""
+        body = bytearray(self.body)
+        for at, _ in self.ttls:
+            pack_into("!I", body, at, ttl)
+        ttls = tuple([(at, ttl) for at, _ in self.ttls])
+        return Response(
+            self.name, self.flags, self.counts, bytes(body), ttls, extended_error(reason), self.is_data, self.is_alias
+        )
+
+    @property
+    def reason(self) -> Reason | None:
+        """The first of the extended errors."""
+        if not self.errors:
+            return None
+        length, code = unpack_from("!HH", self.errors, 2)
+        text = self.errors[6 : 4 + length].decode(errors="replace")
+        return Reason(text, code)
+
+    def records(self, age: int = 0) -> tuple[list[Record], list[Record]]:
+        """The records of the answer and authority sections by themselves, so many seconds on.
+
+        No name in them is compressed.
+
+        Raises FormatError.
+        """
+        packet = bytes(HEADER) + self.name + bytes(4) + self.body
+        start = len(packet) - len(self.body)
+        found: tuple[list[Record], list[Record], list[Record]] = ([], [], [])
+        for section, record in _records(packet, start, self.counts):
+            if section < 2 and record.rclass == CLASS_IN:
+                owner, _ = _read_name(packet, record.start)
+                found[section].append(Record(owner, record.rtype, max(0, record.ttl - age), _read_data(packet, record)))
+        return found[0], found[1]
+
+
+def failure(name: Name, reason: Reason) -> Response:
+    """What is said when nobody answers; it is remembered for as short as RFC 9520 section 3.2 allows."""
+    return Response(name, QR | RA | Rcode.SERVFAIL, (0, 0, 0), errors=extended_error(reason), negative_ttl=1)
+
+
+def extended_error(reason: Reason) -> bytes:
+    text = reason.text.encode()[:MOST_ERRORS]
+    return pack("!HHH", EXTENDED_ERROR, 2 + len(text), reason.code) + text
+
+
+def read_response(packet: bytes, question: Question) -> Response:
+    """What an upstream said to a question; whether it is one to it at all, has been looked at. Raises FormatError."""
+    start = HEADER + len(question.name) + 4
+    flags, _, *counts = unpack_from("!HHHHH", packet, 2)
+    ttls: list[tuple[int, int]] = []
+    opt: _Record | None = None
+    is_data = is_alias = False
+    negative_ttl: int | None = None
+    end = start
+    sections = [0, 0, 0]
+    for section, record in _records(packet, start, (counts[0], counts[1], counts[2])):
+        if record.rtype == Type.OPT:
+            if section != 2 or packet[record.start] != 0:
+                raise FormatError("an OPT record out of its place")
+            opt = record
+            break  # what stands behind it is additional, and could point past it: it is left out
+        if record.rtype in _NAMES_IN_DATA:
+            _check_names(packet, record)
+        sections[section] += 1
+        end = record.end
+        ttls.append((record.start_of_ttl - start, record.ttl))
+        if section == 0:
+            is_data = is_data or question.qtype in (record.rtype, Type.ANY)
+            is_alias = is_alias or record.rtype == Type.CNAME
+        elif record.rtype == Type.SOA and section == 1 and record.end - record.start_of_data >= 22:
+            negative_ttl = min(record.ttl, unpack_from("!I", packet, record.end - 4)[0])
+    else:
+        if end != len(packet):
+            raise FormatError("bytes behind the end of the response")
+    errors = b"" if opt is None else _errors(packet, opt)
+    return Response(
+        question.name, flags & ~OPCODE, (sections[0], sections[1], sections[2]), packet[start:end], tuple(ttls), errors,
+        is_data, is_alias, negative_ttl, opt is not None,
+    )  # fmt: skip
+
+
+class _Record(Struct):
+    """Where a record's parts stand."""
+
+    start: int
+    start_of_ttl: int
+    start_of_data: int
+    end: int
+    rtype: int
+    rclass: int
+    ttl: int
+
+
+def _records(packet: bytes, at: int, counts: tuple[int, int, int], *, before: int = 0) -> Iterator[tuple[int, _Record]]:
+    """The section, counted from 0, and the parts of each record. Raises FormatError.
+
+    before: how many bytes of the message stand before `packet`.
+    """
+    for section, count in enumerate(counts):
+        for _ in range(count):
+            start, at = at, _end_of_name(packet, at, before)
+            if len(packet) < at + 10:
+                raise FormatError("a record is cut off")
+            rtype, rclass, ttl, length = unpack_from("!HHIH", packet, at)
+            end = at + 10 + length
+            if len(packet) < end:
+                raise FormatError("a record is longer than the packet")
+            if ttl > _LARGEST_TTL:
+                ttl = 0  # RFC 2181 section 8
+            yield section, _Record(start, at + 4, at + 10, end, rtype, rclass, ttl)
+            at = end
+
+
+def _end_of_name(packet: bytes, at: int, before: int) -> int:
+    """Where the first byte behind a name stands. Its pointer is not followed, but has to lead back.
+
+    before: how many bytes of the message stand before `packet`.
+    """
+    start = at
+    while at < len(packet) and at - start < LONGEST_NAME:
+        length = packet[at]
+        if length >= 0xC0 and at + 1 < len(packet):
+            if not HEADER <= (length & 0x3F) << 8 | packet[at + 1] < start + before:
+                raise FormatError("a pointer that does not lead back")
+            return at + 2
+        if length > LONGEST_LABEL:
+            break
+        at += 1 + length
+        if not length:
+            return at
+    raise FormatError("a record's name is cut off, or too long")
+
+
+def _read_name(packet: bytes, at: int) -> tuple[Name, int]:
+    """A name without its pointers, each of which must lead back, and where the first byte behind it stands."""
+    labels: list[bytes] = []
+    length, end, lowest = 1, 0, at
+    for _ in range(MOST_POINTERS + LONGEST_NAME):
+        if at >= len(packet):
+            break
+        octet = packet[at]
+        if octet >= 0xC0 and at + 1 < len(packet):
+            end = end or at + 2
+            at = (octet & 0x3F) << 8 | packet[at + 1]
+            if not HEADER <= at < lowest:
+                break
+            lowest = at
+            continue
+        if not octet:
+            return b"".join(labels) + ROOT, end or at + 1
+        length += 1 + octet
+        if octet > LONGEST_LABEL or length > LONGEST_NAME:
+            break
+        labels.append(packet[at : at + 1 + octet].lower())
+        at += 1 + octet
+    raise FormatError("a name that can not be read")
+
+
+def _check_names(packet: bytes, record: _Record) -> None:
+    """A client that decompresses names must not be led in a circle by us."""
+    skipped, count = _NAMES_IN_DATA[record.rtype]
+    at = record.start_of_data + skipped
+    for _ in range(count if record.rclass == CLASS_IN else 0):
+        at = _end_of_name(packet, at, 0)
+    if at > record.end:
+        raise FormatError("a name that is longer than its record")
+
+
+def _read_data(packet: bytes, record: _Record) -> bytes:
+    if record.rtype not in _NAMES_IN_DATA:
+        return packet[record.start_of_data : record.end]
+    skipped, count = _NAMES_IN_DATA[record.rtype]
+    at = record.start_of_data + skipped
+    data = packet[record.start_of_data : at]
+    for _ in range(count):
+        name, at = _read_name(packet, at)
+        data += name
+    if at > record.end:
+        raise FormatError("a name that is longer than its record")
+    return data + packet[at : record.end]
+
+
+def _errors(packet: bytes, opt: _Record) -> bytes:
+    """The extended errors among the options of an OPT record."""
+    found = b""
+    at = opt.start_of_data
+    while at + 4 <= opt.end:
+        option, length = unpack_from("!HH", packet, at)
+        at, start = at + 4 + length, at
+        if at > opt.end:
+            raise FormatError("an option is longer than its record")
+        if option == EXTENDED_ERROR and length >= 2 and len(found) + 4 + length <= MOST_ERRORS:
+            found += packet[start:at]
+    return found

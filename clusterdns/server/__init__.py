@@ -1,0 +1,13 @@
+"""UDP and TCP sockets: knows packets, not DNS.
+
+All that it is told is a `Respond`: from the bytes of a packet to those of the reply, to a reply that is still to come,
+or to None for silence. What can be answered at once is answered where it is read, without a task or a future; the other
+replies go out as they become ready, on streams too (RFC 7766 section 6.2.1.1).
+"""
+
+from clusterdns.server.binding import CannotListen, address_text, why
+from clusterdns.server.replies import Client, Respond
+from clusterdns.server.server import Server
+from clusterdns.server.streams import Limits
+
+__all__ = ["CannotListen", "Client", "Limits", "Respond", "Server", "address_text", "why"]

@@ -1,0 +1,92 @@
+"""The sockets of one list of addresses, from the first query to the last answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from clusterdns.server.binding import CannotListen, bind
+from clusterdns.server.datagrams import Datagrams
+from clusterdns.server.replies import Promises
+from clusterdns.server.streams import Connection, Listener
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from clusterdns.server.replies import Respond
+    from clusterdns.server.streams import Limits
+
+GOODBYE_SECONDS = 0.5
+"""What clients get at the stop to read their last answers."""
+
+
+class Server:
+    """The sockets of one list of addresses."""
+
+    def __init__(self, over_udp: Respond, over_tcp: Respond, limits: Limits) -> None:
+        self._over_udp = over_udp
+        self._over_tcp = over_tcp
+        self._limits = limits
+        self._connections: dict[Connection, None] = {}
+        self._datagrams: list[Datagrams] = []
+        self._listeners: list[Listener] = []
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._to_come = Promises()
+
+    async def start(self, addresses: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Listen on these addresses, over UDP and TCP, or on none of them; port 0 takes a free one.
+
+        Returns the addresses as they are bound. Raises CannotListen.
+        """
+        loop = asyncio.get_running_loop()
+        bound: list[tuple[socket.socket, socket.socket]] = []
+        try:
+            for host, port in addresses:
+                bound.append(bind(host, port))
+        except CannotListen:
+            for each in bound:
+                for one in each:
+                    one.close()
+            raise
+        for udp, tcp in bound:
+            self._datagrams.append(Datagrams(loop, udp, self._over_udp, self._to_come))
+            self._listeners.append(Listener(loop, tcp, self._connect))
+        self._sweeper = loop.call_later(1, self._sweep)
+        return [udp.getsockname()[:2] for udp, _ in bound]
+
+    async def stop(self, *, hurry: Callable[[], None] = lambda: None) -> None:
+        """Close every socket once what was asked is answered; a client that is slow to read it gets a moment.
+
+        hurry: is called when replies have been waited for long enough; they must be there soon after that.
+        """
+        if self._sweeper:
+            self._sweeper.cancel()
+        for datagrams in self._datagrams:
+            datagrams.finish()
+        for listener in self._listeners:
+            listener.close()
+        await self._to_come.kept(GOODBYE_SECONDS)
+        hurry()
+        await self._to_come.kept(GOODBYE_SECONDS)
+        for datagrams in self._datagrams:
+            datagrams.close()
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + GOODBYE_SECONDS
+        for connection in list(self._connections):
+            connection.finish()
+        while self._connections and loop.time() < patience:  # noqa: ASYNC110 - it happens once, at the end
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.close()
+        await asyncio.sleep(0)
+
+    def _connect(self) -> asyncio.Protocol:
+        return Connection(self._over_tcp, self._limits, self._connections, self._to_come)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - self._limits.idle_seconds
+        for connection in [each for each in self._connections if each.last_query < oldest and not each.awaited]:
+            connection.close()
+        self._sweeper = loop.call_later(1, self._sweep)

@@ -1,0 +1,218 @@
+"""TCP (RFC 7766): connections are accepted, read in rounds, and closed when they have been idle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from heapq import nsmallest
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from clusterdns.server.replies import Client, Promises, Respond
+
+log = logging.getLogger("clusterdns.server")
+
+DRAIN = 64
+"""Messages of one stream answered before the loop gets its turn."""
+
+ACCEPTS = 16
+"""Connections accepted a wake-up."""
+
+ACCEPT_PAUSE_SECONDS = 0.5
+
+QUIET_SECONDS = 0.02
+"""Without anything new, at the stop, until a client is taken to have no more to ask."""
+
+
+class Limits(Struct, frozen=True):
+    """What clients over TCP may take of us (RFC 7766 section 6)."""
+
+    connections: int = 1000
+    idle_seconds: float = 10.0
+    unread_bytes: int = 16 << 10
+    """Replies that a client has not read yet, before we read no more of its queries."""
+    awaited_replies: int = 100
+    """Replies to come on one connection, before we read no more of its queries."""
+
+
+class Listener:
+    """One listening TCP socket. A burst of clients, or want of descriptors, must not keep the loop from answering."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, tcp: socket.socket, protocol: Callable[[], asyncio.Protocol]
+    ) -> None:
+        self._loop = loop
+        self._socket = tcp
+        self._protocol = protocol
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        self._is_short = False
+        loop.add_reader(tcp, self._accept)
+
+    def close(self) -> None:
+        if self._pause:
+            self._pause.cancel()
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                client, _address = self._socket.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._wait(error)
+                return
+            self._is_short = False
+            client.setblocking(False)  # noqa: FBT003
+            task = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, client))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _wait(self, error: OSError) -> None:
+        """There are no descriptors left, or no memory: leave the clients in the queue for a while."""
+        if not self._is_short:
+            log.warning("connections have to wait: %s", error.strerror)
+        self._is_short = True
+        self._loop.remove_reader(self._socket)
+        self._pause = self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._loop.add_reader, self._socket, self._accept)
+
+
+class Connection(asyncio.Protocol):
+    """One TCP client: messages behind their lengths, cut into segments as the network pleases (RFC 7766 section 8)."""
+
+    _transport: asyncio.Transport
+
+    def __init__(
+        self, respond: Respond, limits: Limits, connections: dict[Connection, None], to_come: Promises
+    ) -> None:
+        self._respond = respond
+        self._to_come = to_come
+        self._client: Client = ("",)
+        self._is_ended = False
+        self.awaited = 0
+        """Replies to come."""
+        self._limits = limits
+        self._connections = connections
+        self._received = bytearray()
+        self._is_writable = True
+        self._is_busy = False
+        self.last_query = asyncio.get_running_loop().time()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream server makes
+        self._transport = transport
+        self._client = transport.get_extra_info("peername") or self._client
+        transport.set_write_buffer_limits(self._limits.unread_bytes)
+        self._connections[self] = None
+        excess = len(self._connections) - self._limits.connections
+        if excess > 0:
+            # The ones that have been idle the longest give way, as RFC 7766 section 6.2.3 lets a server do. Whoever
+            # does is counted until its connection is lost, so that those that come in one burst each find another.
+            for each in nsmallest(excess, self._connections, key=lambda each: each.last_query):
+                each.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._connections.pop(self, None)
+
+    def finish(self) -> None:
+        """Close as soon as nothing more comes in and all is answered.
+
+        A socket that closes with something unread would take back what it had sent (RFC 1122 section 4.2.2.13).
+        """
+        self._is_busy = False
+        asyncio.get_running_loop().call_later(QUIET_SECONDS, self._close_if_quiet)
+
+    def _close_if_quiet(self) -> None:
+        if self._is_busy or self.awaited or not self._is_writable:
+            self.finish()
+        elif not self._transport.is_closing():
+            self._transport.close()
+
+    def close(self) -> None:
+        """Close; a client that does not read what it was answered is cut off on a second call."""
+        if self._transport.is_closing():
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        self._is_busy = True
+        self._answer()
+
+    def eof_received(self) -> bool:
+        """Whoever has asked all its questions gets the last answers, then the end."""
+        self._is_ended = True
+        return self.awaited > 0
+
+    def pause_writing(self) -> None:
+        self._is_writable = False
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._is_writable = True
+        self._answer()
+
+    def _answer(self) -> None:
+        """Answer what has come in, in rounds, so that one client's pipeline does not hold up the others."""
+        if self._transport.is_closing():
+            return
+        if self._answer_one_round():
+            self._is_busy = True
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._answer)
+        elif self._is_full:
+            self._transport.pause_reading()
+        elif self._is_writable:
+            self._transport.resume_reading()
+
+    @property
+    def _is_full(self) -> bool:
+        return self.awaited >= self._limits.awaited_replies
+
+    def _answer_one_round(self) -> bool:
+        """Answer whole messages for as long as the client reads what it is told; whether there may be more of them."""
+        received, at = self._received, 0
+        for _ in range(DRAIN):
+            end = at + 2 + int.from_bytes(received[at : at + 2], "big")
+            if not self._is_writable or self._is_full or len(received) < max(end, at + 2):
+                break
+            reply = self._respond(bytes(received[at + 2 : end]), self._client)
+            at = end
+            self.last_query = asyncio.get_running_loop().time()
+            if reply is None:
+                self._transport.close()
+                break
+            if isinstance(reply, bytes):
+                self._write(reply)
+            else:
+                self.awaited += 1
+                self._to_come.add(reply, self._deliver)
+        else:
+            del received[:at]
+            return True
+        del received[:at]
+        return False
+
+    def _write(self, reply: bytes) -> None:
+        self._transport.write(struct.pack("!H", len(reply)) + reply)
+
+    def _deliver(self, reply: bytes | None) -> None:
+        """Write a reply that was to come; whoever had too many of them may go on asking."""
+        self.awaited -= 1
+        if self._transport.is_closing():
+            return
+        if reply is not None:
+            self._write(reply)
+        if self._is_ended and not self.awaited:
+            self._transport.close()
+        elif self.awaited == self._limits.awaited_replies - 1:
+            self._answer()

@@ -1,0 +1,249 @@
+"""Names that somebody wrote down: hosts(5) files and lines of the same form, read again as the files change.
+
+At the start a line of the configuration that is none, or a file that can not be read, is a fault. What is wrong inside
+a file is logged and passed over, as every resolver does. A file that can not be read later keeps its last content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
+
+from clusterdns import names
+from clusterdns.events import Gone, Listed, Put
+from clusterdns.objects import Host
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Sequence
+
+    from clusterdns.events import Event
+    from clusterdns.names import Address, Name
+
+log = logging.getLogger("clusterdns.hosts")
+
+POLL_SECONDS = 1.0
+"""How often the files are looked at; nobody has to tell us, also where a file is a link to a link."""
+
+SECOND_LOOK = 0.1
+"""A change is believed when it looks the same a moment later: nobody is in the midst of it. Seconds."""
+LOOKS = 20
+"""A file that never rests for so many looks is read as it is."""
+
+SLICE = 500
+"""Lines that are read, or names that are compared, before others have their turn: about 2 ms."""
+
+MOST_WARNINGS = 10
+"""How many lines of one file are complained of one by one."""
+
+_HOST_NAME = re.compile(rb"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+
+
+_Names: TypeAlias = dict["Name", Host]
+
+
+class HostsError(Exception):
+    """`faults` says what is wrong, `place: reason` each."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class _Stamp(Struct, frozen=True):
+    """As long as it is the same, nobody has touched the file, nor put another in its place."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+
+class _File(Struct):
+    """A file as it was last read. `trouble` and `faults` are what was logged of it, and holds still."""
+
+    path: Path
+    content: bytes = b""
+    stamp: _Stamp | None = None
+    trouble: str = ""
+    faults: tuple[str, ...] = ()
+
+
+class Hosts:
+    """The source of the names in `paths`, then in `lines`, which are the configuration's own."""
+
+    def __init__(self, paths: Sequence[Path], lines: Sequence[str] = ()) -> None:
+        self._files = [_File(path) for path in paths]
+        self._lines = "\n".join(" ".join(each.splitlines()) for each in lines).encode()
+        self._known: _Names = {}
+        """What was handed over."""
+
+    async def open(self) -> list[Event]:
+        """All names, as one Listed. Raises HostsError with all that is wrong with the lines, and with reading files."""
+        troubles = []
+        for file in self._files:
+            try:
+                file.content, file.stamp = await asyncio.to_thread(_read, file.path)
+            except OSError as error:
+                troubles.append(f"{file.path}: cannot be read: {error.strerror or error}")
+        faults = await _parse("hosts", self._lines, {}, {})
+        if troubles or faults:
+            raise HostsError([*troubles, *faults])
+        self._known = await self._all()
+        if self._files:
+            log.info("%d hosts files read: %d names", len(self._files), len(self._known))
+        return [Listed(Host, tuple(self._known.values()))]
+
+    async def changes(self) -> AsyncGenerator[list[Event], None]:
+        """The difference to what was handed over, in slices, each time that there is one, without end."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if any([await self._reread(file) for file in self._files]):
+                async for events in self._difference(await self._all()):
+                    yield events
+
+    async def _reread(self, file: _File) -> bool:
+        """Whether the file has another content than before."""
+        try:
+            if await _rested(file) == file.stamp:
+                _note(file, "")
+                return False
+            content, file.stamp = await asyncio.to_thread(_read, file.path)
+        except OSError as error:
+            _note(file, f"cannot be read: {error.strerror or error}; what was read before stays")
+            return False
+        _note(file, "")
+        changed = content != file.content
+        file.content = content
+        return changed
+
+    async def _all(self) -> _Names:
+        """The names of all files and lines; one that comes again has all the addresses."""
+        found: _Names = {}
+        for file in self._files:
+            faults = await _parse(str(file.path), file.content, found, self._known)
+            _complain(file, faults)
+        await _parse("hosts", self._lines, found, self._known)
+        return found
+
+    async def _difference(self, now: _Names) -> AsyncGenerator[list[Event], None]:
+        """Names are put before others go, so that one that is moved to another file is never missing."""
+        known, self._known = self._known, now
+        puts = gone = 0
+        async for some in _sliced(now.values()):
+            new = [each for each in some if known.get(each.name) != each]
+            puts += len(new)
+            if new:
+                yield [Put(each) for each in new]
+        async for some in _sliced(known.values()):
+            old = [each for each in some if each.name not in now]
+            gone += len(old)
+            if old:
+                yield [Gone(Host, each.key) for each in old]
+        log.info("hosts files have changed: %d names put, %d gone", puts, gone)
+
+
+async def _rested(file: _File) -> _Stamp:
+    """The file's stamp, once it is that of the last look too. Raises OSError."""
+    stamp = _stamp(await asyncio.to_thread(file.path.stat))
+    for _ in range(LOOKS):
+        if stamp == file.stamp:
+            break
+        await asyncio.sleep(SECOND_LOOK)
+        before, stamp = stamp, _stamp(await asyncio.to_thread(file.path.stat))
+        if stamp == before:
+            break
+    return stamp
+
+
+def _read(path: Path) -> tuple[bytes, _Stamp]:
+    """A file's content, and its stamp before it was read: whatever is written meanwhile is a change."""
+    with path.open("rb") as file:
+        stamp = _stamp(os.fstat(file.fileno()))
+        return file.read(), stamp
+
+
+def _stamp(info: os.stat_result) -> _Stamp:
+    return _Stamp(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+
+
+def _note(file: _File, trouble: str) -> None:
+    """Log a trouble when it comes, and when it goes."""
+    if trouble and trouble != file.trouble:
+        log.warning("%s: %s", file.path, trouble)
+    elif file.trouble and not trouble:
+        log.info("%s is read again", file.path)
+    file.trouble = trouble
+
+
+def _complain(file: _File, faults: Sequence[str]) -> None:
+    """Log what is new in the first faults of a file, and how many others there are."""
+    shown = tuple(faults[:MOST_WARNINGS])
+    new = [each for each in shown if each not in file.faults]
+    for each in new:
+        log.warning("%s; passed over", each)
+    if new and len(faults) > len(shown):
+        log.warning("%s: %d more lines like these; passed over", file.path, len(faults) - len(shown))
+    file.faults = shown
+
+
+# Lines -> names
+
+
+async def _parse(place: str, content: bytes, found: _Names, known: _Names) -> list[str]:
+    """Add a content's names to what is found; what is known already is used again, for the sake of memory.
+
+    Returns what is wrong with the content, `place:line: reason` each.
+    """
+    faults: list[str] = []
+    alone: tuple[Address, ...] = ()
+    """The last address by itself, which all the names of a block list share."""
+    for number, line in enumerate(io.BytesIO(content.removeprefix(b"\xef\xbb\xbf")), 1):
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
+        fields = line.partition(b"#")[0].split()
+        if not fields:
+            continue
+        address = names.address(fields[0].decode("ascii", "replace"))
+        if address is None or len(fields) == 1:
+            faults.append(f"{place}:{number}: {_shown(line)}: expected ADDRESS NAME [ALIAS...]")
+            continue
+        if alone != (address,):
+            alone = (address,)
+        for text in fields[1:]:
+            name = _name(text)
+            if name is None:
+                faults.append(f"{place}:{number}: {_shown(text)} is no host name")
+                continue
+            held = found.get(name)
+            if held is None or address not in held.addresses:
+                new = Host(held.name, held.addresses + alone) if held else Host(name, alone)
+                before = known.get(name)
+                if before is not None and before == new:
+                    new = before
+                found[new.name] = new
+    return faults
+
+
+def _name(text: bytes) -> Name | None:
+    """The host name, None if DNS can not hold it; a name beyond ASCII is written as `xn--...` there."""
+    return names.possible(text.decode()) if _HOST_NAME.fullmatch(text) else None
+
+
+def _shown(text: bytes) -> str:
+    shown = text.decode("utf-8", "replace").strip()
+    return repr(shown if len(shown) <= 60 else f"{shown[:60]}...")
+
+
+async def _sliced(hosts: Iterable[Host]) -> AsyncGenerator[list[Host], None]:
+    """The hosts, some at a time, with the others' turn in between."""
+    every = list(hosts)
+    for start in range(0, len(every), SLICE):
+        yield every[start : start + SLICE]
+        await asyncio.sleep(0)
