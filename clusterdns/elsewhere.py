@@ -62,11 +62,16 @@ class Elsewhere:
         """Whether the question is one of our own that has come back."""
         return self._forwarder.caught(question)
 
-    def is_full(self) -> bool:
-        """Whether no more queries may wait; each of them is one that is not."""
-        full = self.waiting >= self._most_waiting
-        self.rejected += full
-        return full
+    def admit(self) -> bool:
+        """Whether one more query may wait; whoever is let in has to `leave`."""
+        if self.waiting >= self._most_waiting:
+            self.rejected += 1
+            return False
+        self.waiting += 1
+        return True
+
+    def leave(self) -> None:
+        self.waiting -= 1
 
     def remembered(self, question: Question, terms: Terms, *, serial: int | None = None) -> Remembered | None:
         """What can be said at once.
@@ -98,11 +103,7 @@ class Elsewhere:
         found = self.remembered(question, terms, serial=serial)
         if found is not None:
             return found
-        self.waiting += 1
-        try:
-            return Remembered(await self._learn(question, terms, serial), 0)
-        finally:
-            self.waiting -= 1
+        return Remembered(await self._learn(question, terms, serial), 0)
 
     async def _learn(self, question: Question, terms: Terms, serial: int | None) -> Response:
         cache = self.cache

@@ -21,8 +21,11 @@ from clusterdns.records import CLASS_IN, Answer, Rcode, Reason, ReasonCode, Type
 from clusterdns.responses import Terms, terms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from clusterdns.elsewhere import Remembered
     from clusterdns.index import Index
+    from clusterdns.names import Name
     from clusterdns.nodes import Node, Reply, Zone
     from clusterdns.queries import Query
     from clusterdns.records import Question
@@ -141,8 +144,10 @@ class _SlowWay:
             return self._from_elsewhere(packet, query, resolver)
         if isinstance(node, Nothing) and resolver.searching.autopath and self._index.is_synced:
             candidates = resolver.path(query.question.name, names.address(client[0]) or b"")
-            if candidates is not None and not resolver.elsewhere.is_full():
-                return self._walk(packet, query, resolver, candidates)
+            if candidates is not None and resolver.elsewhere.admit():
+                return self._later(
+                    packet, query, resolver, self._walk(query, resolver, candidates, self._terms(packet, query))
+                )
         return self._from_node(packet, query, node)
 
     # Names of ours
@@ -197,42 +202,24 @@ class _SlowWay:
             known = elsewhere.remembered(question, asked, serial=resolver.serial(question.name))
             if known is not None and not resolver.leads_to_ours(known.response):
                 return known.response.to(packet, query.name_end, asked, known.age)
-        if elsewhere.is_full():
+        if not elsewhere.admit():
             return self._write(packet, query, _TOO_MANY)
-        return self._learn(packet, query, resolver, asked)
+        return self._later(packet, query, resolver, self._find(question, resolver, asked))
 
     def _follow(self, packet: bytes, query: Query, resolver: Resolver, found: Answer) -> Reaction:
+        """An answer, or the one to come that goes on where it ends."""
         if found.onward is None:
             return self._write(packet, query, found)
-        if resolver.elsewhere.is_full():
+        if not resolver.elsewhere.admit():
             return self._write(packet, query, _TOO_MANY)
-        following = resolver.follow(query.question, found, self._terms(packet, query))
-        return self._written(packet, query, following)
+        return self._later(packet, query, resolver, resolver.follow(query.question, found, self._terms(packet, query)))
 
-    def _walk(self, packet: bytes, query: Query, resolver: Resolver, candidates: Any) -> Reaction:
-        async def walk() -> Answer:
-            found = await resolver.walk(query.question, candidates, self._terms(packet, query))
-            node = self._index.find(query.question.name)
-            return found or (answer(query.question, node, self._index) if node else _NOT_OURS)
-
-        return self._written(packet, query, walk())
-
-    async def _written(self, packet: bytes, query: Query, finding: Coroutine[Any, Any, Answer]) -> bytes:
-        try:
-            return self._write(packet, query, await finding)
-        except Exception:
-            log.exception("a fault in answering %s", names.to_text(query.question.name))
-            return self._write(packet, query, _FAULT)
-
-    async def _learn(self, packet: bytes, query: Query, resolver: Resolver, asked: Terms) -> bytes:
-        try:
-            found = await self._find(query.question, resolver, asked)
-        except Exception:
-            log.exception("a fault in answering %s", names.to_text(query.question.name))
-            found = _FAULT
-        if isinstance(found, Answer):
-            return self._write(packet, query, found)
-        return found.response.to(packet, query.name_end, asked, found.age)
+    async def _walk(self, query: Query, resolver: Resolver, candidates: Iterable[Name], asked: Terms) -> Answer:
+        found = await resolver.walk(query.question, candidates, asked)
+        if found is not None:
+            return found
+        node = self._index.find(query.question.name)
+        return answer(query.question, node, self._index) if node else _NOT_OURS
 
     async def _find(self, question: Question, resolver: Resolver, asked: Terms) -> Answer | Remembered:
         """What is to be had of a name that is not ours."""
@@ -244,6 +231,22 @@ class _SlowWay:
         if resolver.leads_to_ours(found.response):
             return await resolver.follow_response(question, found, asked)
         return found
+
+    async def _later(
+        self, packet: bytes, query: Query, resolver: Resolver, finding: Coroutine[Any, Any, Answer | Remembered]
+    ) -> bytes:
+        """The reply, once it is found out what to say; the query was admitted before."""
+        found: Answer | Remembered
+        try:
+            found = await finding
+        except Exception:
+            log.exception("a fault in answering %s", names.to_text(query.question.name))
+            found = _FAULT
+        finally:
+            resolver.elsewhere.leave()
+        if isinstance(found, Answer):
+            return self._write(packet, query, found)
+        return found.response.to(packet, query.name_end, self._terms(packet, query), found.age)
 
     def _terms(self, packet: bytes, query: Query) -> Terms:
         """What the query asks of its reply; remembered, if nothing in it but the name could make a difference."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dns.flags
 import dns.message
@@ -63,8 +63,8 @@ def servers(upstreams: Upstreams, tmp_path_factory: pytest.TempPathFactory) -> I
         yield {name: forwarding(serve, folder / name, upstream) for name, upstream in upstreams._asdict().items()}
 
 
-def packets(asked: Sequence[Asked], **edns: object) -> list[bytes]:
-    return [dns.message.make_query(each.name, each.rtype, **edns).to_wire() for each in asked]  # type: ignore[arg-type]
+def packets(asked: Sequence[Asked], **edns: Any) -> list[bytes]:
+    return [dns.message.make_query(each.name, each.rtype, **edns).to_wire() for each in asked]
 
 
 def truth(upstream: Nsd | Unbound, queries: list[bytes]) -> list[bytes]:

@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import dns.message
 from serving import eventually
@@ -31,10 +31,10 @@ def ask(
     *,
     tcp: bool = False,
     seconds: float = SECONDS,
-    **options: object,
+    **options: Any,
 ) -> dns.message.Message:
     """One question; the reply, which dnspython takes for one to it."""
-    query = dns.message.make_query(name, rtype, **options)  # type: ignore[arg-type]
+    query = dns.message.make_query(name, rtype, **options)
     (packet,) = (over_tcp if tcp else over_udp)(server, [query.to_wire()], seconds=seconds)
     assert packet is not None, f"silence for {name} {rtype}"
     reply = dns.message.from_wire(packet)
@@ -132,7 +132,7 @@ class Load:
         *,
         rate: float = 300,
         seconds: float = SECONDS,
-        **edns: object,
+        **edns: Any,
     ) -> None:
         self._server, self._names, self._interval, self._seconds, self._edns = server, names, 1 / rate, seconds, edns
         self._stopping = threading.Event()
@@ -168,7 +168,7 @@ class Load:
                 if self._stopping.is_set():
                     break
                 name = next(self._names)
-                query = dns.message.make_query(name, "A", id=number % 65536, **self._edns)  # type: ignore[arg-type]
+                query = dns.message.make_query(name, "A", id=number % 65536, **self._edns)
                 self._sent[number % 65536] = (name, time.monotonic())
                 client.send(query.to_wire())
                 self._count = number + 1

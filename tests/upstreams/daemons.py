@@ -42,7 +42,7 @@ class Daemon:
 
     def __str__(self) -> str:
         """As --upstream has it."""
-        return f"{self.address}:{self.port}"
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
     def start(self) -> None:
         """Run it, unless it runs."""
@@ -167,7 +167,8 @@ class Unbound(Daemon):
         port = port or free_port()
         tls_port = free_port() if certificate else 0
         modules = "validator iterator" if trust_anchor else "iterator"
-        settings = [_UNBOUND.format(folder=folder, address=address, port=port, modules=modules)]
+        ipv6 = "yes" if ":" in address else "no"
+        settings = [_UNBOUND.format(folder=folder, address=address, port=port, ipv6=ipv6, modules=modules)]
         settings += [f"  trust-anchor: '{each}'\n" for each in filter(None, trust_anchor.splitlines())]
         settings += [f"  local-zone: {zone} {kind}\n" for zone, kind in (local_zones or {}).items()]
         settings += [f"  local-data: '{each}'\n" for each in data]
@@ -194,9 +195,9 @@ server:
   num-threads: 1
   interface: {address}@{port}
   access-control: 127.0.0.0/8 allow
-  access-control: 10.0.0.0/8 allow
+  access-control: ::1 allow
   do-not-query-localhost: no
-  do-ip6: no
+  do-ip6: {ipv6}
   minimal-responses: no
   rrset-roundrobin: no
   edns-buffer-size: 1232

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import struct
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dns.rrset import RRset
 
 HEADER = 12
 OPT = 41
@@ -65,9 +70,7 @@ def difference(expected: bytes, got: bytes, *, ignored: int = 0) -> str:
     return ""
 
 
-def _records(section: object) -> Section:
+def _records(section: Iterable[RRset]) -> Section:
     return {
-        (rrset.name, dns.rdatatype.to_text(rrset.rdtype), rrset.covers, data)
-        for rrset in section  # type: ignore[attr-defined]
-        for data in rrset
+        (rrset.name, dns.rdatatype.to_text(rrset.rdtype), rrset.covers, data) for rrset in section for data in rrset
     }
