@@ -99,23 +99,21 @@ class Elsewhere:
         return None
 
     async def find(self, question: Question, terms: Terms, *, serial: int | None = None) -> Remembered:
-        """What is remembered, else what upstream says, or said before if it does not answer now; in bounded time."""
-        found = self.remembered(question, terms, serial=serial)
-        if found is not None:
-            return found
-        return Remembered(await self._learn(question, terms, serial), 0)
+        """What is remembered, else what is learned."""
+        return self.remembered(question, terms, serial=serial) or await self.learn(question, terms, serial=serial)
 
-    async def _learn(self, question: Question, terms: Terms, serial: int | None) -> Response:
+    async def learn(self, question: Question, terms: Terms, *, serial: int | None = None) -> Remembered:
+        """What an upstream says, or said before if none answers now; in bounded time."""
         cache = self.cache
         entry = cache.recall(question.name + terms.suffix, cache.clock())
         asking = self._ask(question, terms, serial)
         if entry is None or entry.response.rcode == Rcode.SERVFAIL:
-            return await asking
+            return Remembered(await asking, 0)
         await asyncio.wait((asking,), timeout=STALE_AFTER_SECONDS)
         if asking.done() and asking.result().rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
-            return asking.result()
+            return Remembered(asking.result(), 0)
         entry.retry_at = cache.clock() + RETRY_SECONDS
-        return self._stale(entry)
+        return Remembered(self._stale(entry), 0)
 
     def _refresh_if_popular(self, entry: Entry, question: Question, terms: Terms, serial: int | None) -> None:
         if entry.hits >= self.cache.limits.prefetch_hits and self.waiting < self._most_waiting:

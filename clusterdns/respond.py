@@ -223,11 +223,14 @@ class _SlowWay:
 
     async def _find(self, question: Question, resolver: Resolver, asked: Terms) -> Answer | Remembered:
         """What is to be had of a name that is not ours."""
+        serial = resolver.serial(question.name)
         if resolver.is_for_host(question.name):
             completed = await resolver.completed_for_host(question, asked)
             if completed is not None:
                 return completed
-        found = await resolver.elsewhere.find(question, asked, serial=resolver.serial(question.name))
+            found = await resolver.elsewhere.find(question, asked, serial=serial)
+        else:
+            found = await resolver.elsewhere.learn(question, asked, serial=serial)
         if resolver.leads_to_ours(found.response):
             return await resolver.follow_response(question, found, asked)
         return found
@@ -239,8 +242,9 @@ class _SlowWay:
         found: Answer | Remembered
         try:
             found = await finding
-        except Exception:
-            log.exception("a fault in answering %s", names.to_text(query.question.name))
+        except Exception as error:
+            log.error("a fault in answering %s: %r", names.to_text(query.question.name), error)  # noqa: TRY400 - one line
+            log.debug("the fault in full", exc_info=True)
             found = _FAULT
         finally:
             resolver.elsewhere.leave()

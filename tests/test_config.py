@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from clusterdns import config
-from clusterdns.config import BadConfig, Config, Tcp
+from clusterdns.config import BadConfig, Cache, Config, Forward, Hosts, StubZone, Tcp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,10 @@ class TestTheDocumentedFile:
         """A comment above it, or above the settings that it stands with."""
         lines = DOCUMENTED.read_text().splitlines()
         assert [line for before, line in pairwise(lines) if not before and line and line[0] != "#"] == ["tcp:"]
+
+
+def upstream(text: str) -> Config:
+    return Config(forward=Forward(upstreams=(text,)))
 
 
 class TestReading:
@@ -142,6 +146,15 @@ class TestChecking:
             Config(reverse_zone=("10.in-addr.arpa", "192.168.0.0/16", "fd00::/8")),
             Config(dns_service="kube-system/coredns"),
             Config(tcp=Tcp(connections=1, idle_seconds=0.1)),
+            Config(forward=Forward(upstreams=("192.0.2.1", "192.0.2.1:5353", "[2001:db8::1]:53", "2001:db8::1"))),
+            Config(forward=Forward(upstreams=("tls://192.0.2.1", "tls://[2001:db8::1]:8853#dns.example.org"))),
+            Config(forward=Forward(upstreams=("dns://192.0.2.1", "fe80::1%lo"))),
+            Config(
+                forward=Forward(zones=(StubZone("corp.example", ("192.0.2.1",)),), excepted=("x.corp.example", "."))
+            ),
+            Config(cache=Cache(entries=0, bytes=0, ttl=(5, 5), stale_seconds=0, prefetch_hits=0)),
+            Config(search="server", search_domains=("shop.svc.cluster.local", "example")),
+            Config(pods="verified", autopath=True),
         ],
     )
     def test_what_can_be(self, settings: Config) -> None:
@@ -178,6 +191,26 @@ class TestChecking:
             (Config(reverse_zone=("10.96.0.0/33",)), "reverse-zone: '10.96.0.0/33': "),
             (Config(dns_service="kube-dns"), "dns-service: 'kube-dns': expected NAMESPACE/NAME"),
             (Config(dns_service="a/b/c"), "dns-service: 'a/b/c': expected NAMESPACE/NAME"),
+            (upstream("localhost"), "forward.upstreams: 'localhost': expected ADDRESS:PORT"),
+            (upstream("192.0.2.1:0"), "forward.upstreams: '192.0.2.1:0': expected a port from 1 to 65535"),
+            (upstream("https://192.0.2.1"), "forward.upstreams: 'https://192.0.2.1': expected tls:// or dns://"),
+            (upstream("192.0.2.1#name"), "forward.upstreams: '192.0.2.1#name': a server name is for tls://"),
+            (upstream("tls://192.0.2.1#a..b"), "forward.upstreams: 'tls://192.0.2.1#a..b': 'a..b' is no host name"),
+            (Config(forward=Forward(excepted=("a..b",))), "forward.except: 'a..b': "),
+            (Config(forward=Forward(zones=(StubZone("a..b", ("::1",)),))), "forward.zones.zone: 'a..b': "),
+            (Config(forward=Forward(zones=(StubZone("a", ("b",)),))), "forward.zones.upstreams: 'b': expected ADDRESS"),
+            (Config(forward=Forward(zones=(StubZone("a", ()),))), "forward.zones: a: it has no upstreams"),
+            (Config(forward=Forward(try_seconds=0)), "forward.try-seconds: 0 is not between 0.05 and 60"),
+            (Config(forward=Forward(seconds=61)), "forward.seconds: 61 is not between 0.05 and 60"),
+            (Config(forward=Forward(in_flight=0)), "forward.in-flight: 0 is not between 1 and 100000"),
+            (Config(cache=Cache(entries=-1)), "cache.entries: -1 is not between"),
+            (Config(cache=Cache(ttl=(60, 30))), "cache.ttl: 60 to 30: the first is the lowest, the second the highest"),
+            (Config(cache=Cache(negative_ttl=(-1, 30))), "cache.negative-ttl: -1 is not between"),
+            (Config(cache=Cache(failure_seconds=6)), "cache.failure-seconds: 6 is not between 0 and 5"),
+            (Config(cache=Cache(stale_seconds=604801)), "cache.stale-seconds: 604801 is not between 0 and 604800"),
+            (Config(hosts=Hosts(ttl=-1)), "hosts.ttl: -1 is not between"),
+            (Config(search_domains=("a..b",)), "search-domains: 'a..b': "),
+            (Config(autopath=True), "autopath: it takes pods: verified, not disabled"),
         ],
     )
     def test_what_cannot_be(self, settings: Config, expected: str) -> None:

@@ -46,14 +46,16 @@ class Failed(Exception):
 
 
 class Server(NamedTuple):
-    """A server under test. Its command is made from the temporary folder, where it may write, and the port."""
+    """A server under test. Its command is made from the temporary folder, where it may write, its port, and that of the
+    upstream for all names but the cluster's.
+    """
 
     name: str
-    command: Callable[[Path, int], list[str]]
+    command: Callable[[Path, int, int], list[str]]
     is_floor: bool = False  # measured on the first workload only; it answers nothing that could be checked
 
 
-def echo(folder: Path, port: int) -> list[str]:
+def echo(folder: Path, port: int, _upstream: int) -> list[str]:
     program, source = folder / "echo", Path(__file__).with_name("echo.c")
     if not program.exists():
         built = subprocess.run(["cc", "-O2", "-o", program, source], capture_output=True, text=True, check=False)
@@ -62,9 +64,11 @@ def echo(folder: Path, port: int) -> list[str]:
     return [str(program), str(port)]
 
 
-def clusterdns(folder: Path, port: int) -> list[str]:
+def clusterdns(folder: Path, port: int, upstream: int) -> list[str]:
+    """As it is set up in a cluster, where clients complete short names themselves."""
     manifests = str(folder / "manifests")
-    return [sys.executable, "-m", "clusterdns", "serve", "--manifests", manifests, "--listen", f"127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "clusterdns", "serve", "--manifests", manifests, "--listen", f"127.0.0.1:{port}"]
+    return [*command, "--upstream", f"127.0.0.1:{upstream}", "--search", "client"]
 
 
 SERVERS = (
@@ -92,13 +96,33 @@ class Running(NamedTuple):
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
 
 
-@contextmanager
-def running(server: Server, folder: Path, core: int, first: Question) -> Iterator[Running]:
-    """The server on its core, from its first answer on; it has ended when the block is left, however it is left."""
+def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command, log, ours = server.command(folder, port), folder / f"{server.name}.log", os.sched_getaffinity(0)
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def upstream() -> Iterator[int]:
+    """The port of an upstream, on dnsperf's core."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, Path(__file__).with_name("upstream.py"), str(port)])
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def running(server: Server, folder: Path, core: int, first: Question, upstream_port: int) -> Iterator[Running]:
+    """The server on its core, from its first answer on; it has ended when the block is left, however it is left."""
+    port = free_port()
+    command, log, ours = (
+        server.command(folder, port, upstream_port),
+        folder / f"{server.name}.log",
+        os.sched_getaffinity(0),
+    )
     began = time.monotonic()
     with log.open("wb") as stderr:
         os.sched_setaffinity(0, {core})  # inherited: no thread of the server ever runs elsewhere
@@ -226,16 +250,17 @@ def measure(args: argparse.Namespace, folder: Path, core: int) -> Report:
             report.faults.add(f"{about} with {', '.join(sorted(unexpected))}")
         return measured
 
-    for number in range(args.rounds):
-        for server in servers:
-            with running(server, folder, core, first) as target:
-                for workload in workloads[: 1 if server.is_floor else None]:
-                    say(f"round {number + 1} of {args.rounds}: {server.name}, {workload.name}")
-                    measured = run(target, workload)
-                    floor = measured.cost if server.is_floor else floor
-                    report.runs[server.name, workload.name].append(measured)
-                    report.ratios[server.name, workload.name].append(measured.cost / floor)
-                report.starts[server.name].append((target.started_in, target.peak_memory()))
+    with upstream() as port:
+        for number in range(args.rounds):
+            for server in servers:
+                with running(server, folder, core, first, port) as target:
+                    for workload in workloads[: 1 if server.is_floor else None]:
+                        say(f"round {number + 1} of {args.rounds}: {server.name}, {workload.name}")
+                        measured = run(target, workload)
+                        floor = measured.cost if server.is_floor else floor
+                        report.runs[server.name, workload.name].append(measured)
+                        report.ratios[server.name, workload.name].append(measured.cost / floor)
+                    report.starts[server.name].append((target.started_in, target.peak_memory()))
     return report
 
 

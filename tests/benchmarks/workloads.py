@@ -131,6 +131,16 @@ def ask_reverse(cluster: Cluster, random: Random) -> Question:
     return Question(IPv4Address(random.choice(cluster.addressed).address).reverse_pointer, "PTR")
 
 
+def ask_cached(_cluster: Cluster, random: Random) -> Question:
+    """A name of others, whose answer is remembered."""
+    return Question(f"host-{random.randrange(5000)}.example.test", "A")
+
+
+def ask_uncached(_cluster: Cluster, random: Random) -> Question:
+    """One whose answer must not be: each query goes upstream."""
+    return Question(f"host-{random.randrange(1_000_000)}.uncached.example.test", "A")
+
+
 MIX = {ask_address: 45, ask_ipv6: 20, ask_search_list: 25, ask_headless: 5, ask_port: 3, ask_reverse: 2}
 
 
@@ -154,4 +164,6 @@ WORKLOADS = (
     Workload("headless A", ask_headless),
     Workload("PTR", ask_reverse),
     Workload("mix", ask_mix),
+    Workload("cached", ask_cached),
+    Workload("uncached", ask_uncached),
 )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Serve = Callable[..., Serving]
 
 SEED = 4
-OWNERS = 24
+OWNERS = 20
 EDE_DNSSEC_BOGUS = 6
 AUTHORITY = int(dns.flags.AA)
 """The server speaks with none of its own (RFC 1035 section 4.1.1), whatever upstream has."""

@@ -102,16 +102,17 @@ class Wire:
 
     def questions(self, ask: Callable[[], None]) -> list[str]:
         """Those that it takes, as `name type`."""
-        before = self._mark()
+        first = self._mark() + 1
         ask()
-        return self._lines()[before : self._mark() - 1]
+        mark = self._mark()
+        return self._lines()[first:mark]
 
     def _mark(self) -> int:
-        """Everything on the wire until now stands in that many lines."""
+        """The line of a question of our own; everything that was on the wire until now stands above it."""
         mark = f"mark-{next(self._marks)}.cluster.local"
         dig(f"@{NAMESERVER}", mark, prefix=self._network.prefix)
         eventually(lambda: f"{mark} A" in self._lines(), "the mark is seen")
-        return self._lines().index(f"{mark} A") + 1
+        return self._lines().index(f"{mark} A")
 
     def close(self) -> None:
         self._process.kill()

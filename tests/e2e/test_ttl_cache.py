@@ -71,7 +71,7 @@ class TestTimeToLive:
         ttl = 2
         name = taught.teach(says(f"{{name}} {ttl} IN A 192.0.2.{{number}}"))
         with Load(at(forgetful), repeat(name), rate=50) as load:
-            load.go_on(50 * (2 * ttl + 1))
+            load.go_on(50 * 2 * ttl + 15)
         assert not load.unanswered()
         seen = set()
         for each in load.exchanges:
@@ -142,12 +142,13 @@ class TestAbsence:
                 assert 35 <= reply.authority[0].ttl <= 40
             assert times_asked(upstream, name) == 1
 
-    @pytest.mark.parametrize("rcode", ["NXDOMAIN", "NOERROR"])
-    def test_is_forgotten(self, taught: ByLabel, forgetful: Serving, rcode: str) -> None:
-        name = taught.teach(says(rcode=rcode, authority=soa(HOUR, 1)))
-        assert not data(ask(at(forgetful), name))
-        taught.change(name, honest)
-        eventually(lambda: data(ask(at(forgetful), name)), "it is there now", seconds=3)
+    def test_is_forgotten(self, taught: ByLabel, forgetful: Serving) -> None:
+        absent = [taught.teach(says(rcode=rcode, authority=soa(HOUR, 1))) for rcode in ("NXDOMAIN", "NOERROR")]
+        for name in absent:
+            assert not data(ask(at(forgetful), name))
+            taught.change(name, honest)
+        for name in absent:
+            eventually(lambda: data(ask(at(forgetful), name)), "it is there now", seconds=3)  # noqa: B023
 
     @pytest.mark.parametrize("rcode", ["NXDOMAIN", "NOERROR"])
     def test_without_a_soa_record_is_not_remembered(
@@ -214,21 +215,12 @@ class TestPopularNames:
     """By default, those that were asked for three times in their time to live."""
 
     def test_are_asked_for_again_in_time(self, upstream: Faulty, taught: ByLabel, server: Serving) -> None:
-        """So that nobody has to wait for them."""
-        name = taught.teach(says("{name} 2 IN A 192.0.2.{number}"))
-        eventually(lambda: data(ask(at(server), name)) == ["192.0.2.2"], "it stays fresh")
-        first, second = upstream.asked_for(name)
-        assert 1 < second.at - first.at < 2, "behind most of its time, and before the end of it"
-
-    def test_others_are_not(self, upstream: Faulty, taught: ByLabel, server: Serving) -> None:
-        popular, rare = (taught.teach(says("{name} 1 IN A 192.0.2.1")) for _ in range(2))
+        """So that nobody has to wait for them. Others are not."""
+        popular, rare = (taught.teach(says("{name} 2 IN A 192.0.2.{number}")) for _ in range(2))
         ask(at(server), rare)
-
-        def is_asked_for_again() -> bool:
-            ask(at(server), popular)
-            return times_asked(upstream, popular) > 2
-
-        eventually(is_asked_for_again, "the popular name was asked for again")
+        eventually(lambda: data(ask(at(server), popular)) == ["192.0.2.2"], "it stays fresh")
+        first, second = upstream.asked_for(popular)
+        assert 1 < second.at - first.at < 2, "behind most of its time, and before the end of it"
         assert times_asked(upstream, rare) == 1
 
 
@@ -239,7 +231,7 @@ class TestBounds:
         assert found, f"there is no {name}"
         return float(found[1])
 
-    @pytest.mark.parametrize("limits", [{"entries": 300}, {"bytes": 400_000}])
+    @pytest.mark.parametrize("limits", [{"entries": 150}, {"bytes": 200_000}])
     def test_memory_has_an_end(
         self, upstream: Faulty, taught: ByLabel, serve: Serve, tmp_path: Path, *, limits: dict[str, int]
     ) -> None:
@@ -252,13 +244,13 @@ class TestBounds:
         )
         rng = random.Random(4)
         queries = []
-        for number in range(1200):
+        for number in range(600):
             label = rng.choice((big, "small"))
             query = dns.message.make_query(f"{label}.n{number}.example", "TXT" if label == big else "A")
             queries.append(query.to_wire())
         highest = {"entries": 0.0, "bytes": 0.0}
-        for start in range(0, len(queries), 300):
-            assert None not in over_udp(at(server), queries[start : start + 300])
+        for start in range(0, len(queries), 100):
+            assert None not in over_udp(at(server), queries[start : start + 100])
             now = {measure: self.metric(port, f"clusterdns_cache_{measure}") for measure in highest}
             highest = {measure: max(most, now[measure]) for measure, most in highest.items()}
         for measure, limit in limits.items():

@@ -175,7 +175,7 @@ class TestOutages:
     """Of real resolvers, under some hundred queries a second."""
 
     ZONE = ("load.example. 30 IN A 192.0.2.9",)
-    QUERIES = 120
+    QUERIES = 80
 
     @pytest.fixture
     @staticmethod
