@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -160,6 +161,23 @@ class TestQueries:
             replies = over_udp(at(server), [each.to_wire() for each in queries * 40], window=80)
             assert None not in replies
         assert ["DO" in each.flags for each in knowing.asked_for(name)] == [False, True]
+
+    def test_a_client_that_goes_takes_nobody_with_it(self, knowing: Faulty, taught: ByLabel, server: Serving) -> None:
+        """Several wait for one answer; the first of them has closed its connection when it comes."""
+        name = taught.teach(later(honest, 0.25))
+        query = dns.message.make_query(name, "A").to_wire()
+        with socket.socket(type=socket.SOCK_DGRAM) as patient:
+            patient.settimeout(5)
+            patient.connect(at(server))
+            with socket.create_connection(at(server)) as impatient:
+                impatient.sendall(len(query).to_bytes(2) + query)
+                eventually(lambda: knowing.asked_for(name), "it is on its way")
+                patient.send(query)
+                expect_truth(ask(at(server), "another.example"), "another.example")  # so that was taken in as well
+            patient.send(query)
+            for _ in range(2):
+                expect_truth(dns.message.from_wire(patient.recv(4096)), name)
+        assert len(knowing.asked_for(name)) == 1
 
 
 class TestTruncation:
