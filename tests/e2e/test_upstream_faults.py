@@ -129,10 +129,16 @@ class TestLies:
 class TestQueries:
     """What can be guessed of them, and what is passed on."""
 
-    def test_ports_and_ids_are_random(self, knowing: Faulty, server: Serving) -> None:
+    @pytest.fixture
+    @staticmethod
+    def patient(knowing: Faulty, serve: Serve, tmp_path: Path) -> Serving:
+        """It asks nobody a second time for what is slow."""
+        return forwarding(serve, tmp_path, knowing)
+
+    def test_ports_and_ids_are_random(self, knowing: Faulty, patient: Serving) -> None:
         """RFC 5452 section 9.2."""
         asked = {f"{each}." for each in names(300)}
-        ask_all(server, sorted(asked))
+        ask_all(patient, sorted(asked))
         queries = [each for each in knowing.queries if each.name in asked]
         assert len(queries) == len(asked)
         for secret in ([each.client[1] for each in queries], [each.id for each in queries]):
@@ -153,30 +159,30 @@ class TestQueries:
         assert (query.message.edns, query.message.payload) == (0, 1232)
         assert not query.message.options
 
-    def test_identical_questions_are_asked_once(self, knowing: Faulty, taught: ByLabel, server: Serving) -> None:
+    def test_identical_questions_are_asked_once(self, knowing: Faulty, taught: ByLabel, patient: Serving) -> None:
         """As long as the answer is under way; whatever letters they are in. What asks for signatures is another one."""
-        name = taught.teach(later(honest, 0.2))
+        name = taught.teach(later(honest, 0.4))
         for dnssec in (False, True):
             queries = [dns.message.make_query(each, "A", want_dnssec=dnssec) for each in (name, name.upper())]
-            replies = over_udp(at(server), [each.to_wire() for each in queries * 40], window=80)
+            replies = over_udp(at(patient), [each.to_wire() for each in queries * 40], window=80)
             assert None not in replies
         assert ["DO" in each.flags for each in knowing.asked_for(name)] == [False, True]
 
-    def test_a_client_that_goes_takes_nobody_with_it(self, knowing: Faulty, taught: ByLabel, server: Serving) -> None:
+    def test_a_client_that_goes_takes_nobody_with_it(self, knowing: Faulty, taught: ByLabel, patient: Serving) -> None:
         """Several wait for one answer; the first of them has closed its connection when it comes."""
-        name = taught.teach(later(honest, 0.25))
+        name = taught.teach(later(honest, 0.4))
         query = dns.message.make_query(name, "A").to_wire()
-        with socket.socket(type=socket.SOCK_DGRAM) as patient:
-            patient.settimeout(5)
-            patient.connect(at(server))
-            with socket.create_connection(at(server)) as impatient:
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.settimeout(5)
+            client.connect(at(patient))
+            with socket.create_connection(at(patient)) as impatient:
                 impatient.sendall(len(query).to_bytes(2) + query)
                 eventually(lambda: knowing.asked_for(name), "it is on its way")
-                patient.send(query)
-                expect_truth(ask(at(server), "another.example"), "another.example")  # so that was taken in as well
-            patient.send(query)
+                client.send(query)
+                expect_truth(ask(at(patient), "another.example"), "another.example")  # so that was taken in as well
+            client.send(query)
             for _ in range(2):
-                expect_truth(dns.message.from_wire(patient.recv(4096)), name)
+                expect_truth(dns.message.from_wire(client.recv(4096)), name)
         assert len(knowing.asked_for(name)) == 1
 
 
