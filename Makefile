@@ -7,7 +7,7 @@ LISTEN := 127.0.0.1:1053
 .PHONY: run test check format bench clean
 
 run: .venv/installed  ## Serve config/example on 127.0.0.1:1053
-	@echo 'Try, in another terminal:  dig @127.0.0.1 -p 1053 alpaca-prod.default.svc.cluster.local'
+	@echo 'Try, in another terminal:  dig @$(firstword $(subst :, ,$(LISTEN))) -p $(lastword $(subst :, ,$(LISTEN))) alpaca-prod.default.svc.cluster.local'
 	@$(BIN)/clusterdns serve --manifests config/example --listen $(LISTEN)
 
 test: .venv/developing  ## Run all tests

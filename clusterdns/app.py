@@ -23,7 +23,7 @@ import msgspec
 from clusterdns import __version__, config, names
 from clusterdns.cache import Cache, CacheLimits
 from clusterdns.elsewhere import Elsewhere
-from clusterdns.forward import Forwarder, HostResolver, Manner, Patience, Route, parse_address
+from clusterdns.forward import Forwarder, HostResolver, Manner, Patience, Route, UpstreamAddress, parse_address
 from clusterdns.index import Index
 from clusterdns.nodes import Zone
 from clusterdns.objects import EndpointSlice, Host, Namespace, Pod, Service
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from clusterdns.config import Config
     from clusterdns.http import Views
-    from clusterdns.metrics import Answered, Asked, Watch
+    from clusterdns.metrics import CacheState, UpstreamState, Watch
     from clusterdns.names import Address, Name
     from clusterdns.objects import KubernetesObject
     from clusterdns.resolv_conf import ResolvConf
@@ -54,6 +54,9 @@ log = logging.getLogger("clusterdns")
 
 SOCKETS_PER_QUERY = 2
 """That waits for an upstream: the second is for the few of which one upstream did not answer in time."""
+
+GRACE_SECONDS = 0.2
+"""So that of a single name it is the upstreams that are said to be silent, not the sum of them."""
 
 OWN_DESCRIPTORS = 50
 """Files and sockets beside the clients' connections: manifests, the API server, listeners, what libraries take."""
@@ -81,8 +84,8 @@ async def serve(settings: Config) -> None:
         forwarding = Forwarding(settings, index)
         server = build_server(settings, index, forwarding.resolver)
         bound = await server.start([config.listen_address(each) for each in settings.listen])
-        stack.push_async_callback(server.stop, hurry=forwarding.forwarder.stop)
         await stack.enter_async_context(forwarding.kept_up(bound))
+        stack.push_async_callback(server.stop, hurry=forwarding.forwarder.stop)  # first: upstreams may yet answer
         if settings.http:
             views = build_views(index, source, forwarding)
             await views.start(*config.listen_address(settings.http))
@@ -206,15 +209,15 @@ class Forwarding:
         self._autopath = settings.autopath
         self._searches = settings.search == "server" or (settings.search == "auto" and bool(settings.manifests))
         self._manner = Manner(given.random_letter_case, given.force_tcp, _tls_context(given))
-        routes = [self._route(each.zone, each.upstreams) for each in given.zones]
-        self.forwarder = Forwarder(
-            [*routes, self._route(".", given.upstreams)], Patience(given.try_seconds, given.seconds)
-        )
+        routes = [self._route(each.zone, map(parse_address, each.upstreams)) for each in given.zones]
+        routes.append(self._route(".", map(parse_address, given.upstreams)))
+        self.forwarder = Forwarder(routes, Patience(given.try_seconds, given.seconds))
         cache = Cache(_cache_limits(settings.cache), time.monotonic)
         zone = settings.zone[0]
         domains = settings.search_domains or (f"default.svc.{zone}", f"svc.{zone}", zone)
         self._cluster = SearchList(tuple(map(names.from_text, domains)), ndots=POD_NDOTS) if self._searches else None
-        elsewhere = Elsewhere(cache, self.forwarder, given.in_flight)
+        most_seconds = given.seconds + GRACE_SECONDS
+        elsewhere = Elsewhere(cache, self.forwarder, possible_in_flight(settings), most_seconds)
         self.resolver = Resolver(index, elsewhere, Searching(self._cluster, autopath=settings.autopath))
 
     @contextlib.asynccontextmanager
@@ -225,6 +228,8 @@ class Forwarding:
             host = HostResolver(Path(self._settings.resolv_conf), listening)
             self._take(host, host.read())
             following = asyncio.create_task(self._follow(host))
+        if self._settings.upstreams:
+            self._tell()
         self.forwarder.start()
         try:
             yield
@@ -239,24 +244,29 @@ class Forwarding:
 
     def _take(self, host: HostResolver, conf: ResolvConf) -> None:
         if not self._settings.upstreams:
-            route = self._route(".", map(str, host.upstreams()))
-            self.forwarder.put(route)
-            log.info("upstreams: %s", ", ".join(map(str, route.upstreams)) or "none; names of others are refused")
+            self.forwarder.put(self._route(".", host.upstreams()))
+            self._tell()
         domains = tuple(name for name in map(names.possible, conf.search) if name not in (None, names.ROOT))
         host_list = SearchList(domains, conf.ndots) if self._searches and domains else None
-        self.resolver.searching = Searching(self._cluster, host_list, self._autopath, domains)
+        searching = Searching(self._cluster, host_list, self._autopath, domains)
+        if searching != self.resolver.searching:
+            self.resolver.searching = searching
+            self.resolver.elsewhere.cache.clear()  # what is there was found by another search list
 
-    def _route(self, zone: str, upstreams: Iterable[str]) -> Route:
+    def _tell(self) -> None:
+        upstreams = ", ".join(str(each) for zone, each in self.forwarder.upstreams if zone == names.ROOT)
+        log.info("upstreams: %s", upstreams or "none; names of others are refused")
+
+    def _route(self, zone: str, upstreams: Iterable[UpstreamAddress]) -> Route:
         excepted = frozenset(map(names.from_text, self._settings.excepted))
-        addresses = tuple(map(parse_address, upstreams))
-        return Route(names.from_text(zone), addresses, self._settings.policy, excepted, self._manner)
+        return Route(names.from_text(zone), tuple(upstreams), self._settings.policy, excepted, self._manner)
 
 
 def _tls_context(given: config.Forward) -> ssl.SSLContext | None:
     """What certificates are held against, if there are any."""
     upstreams = [*given.upstreams, *(one for each in given.zones for one in each.upstreams)]
-    if not any(parse_address(each).tls for each in upstreams):
-        return None
+    if not given.tls_ca and not any(parse_address(each).tls for each in upstreams):
+        return None  # loading the system's authorities takes a while
     try:
         return ssl.create_default_context(cafile=given.tls_ca or None)
     except (OSError, ssl.SSLError) as error:
@@ -286,20 +296,31 @@ def build_server(settings: Config, index: Index, resolver: Resolver) -> Server:
 
 
 def _possible_connections(settings: Config) -> int:
-    """As many as are set, within what the process may open; it asks for as much as it may have."""
+    """As many as are set, within what the process may open."""
+    free = _descriptors(settings) - SOCKETS_PER_QUERY * possible_in_flight(settings)
+    return _at_most("tcp.connections", settings.tcp.connections, free)
+
+
+def possible_in_flight(settings: Config) -> int:
+    """As many queries as are set, within half of what the process may open."""
+    return _at_most("forward.in-flight", settings.forward.in_flight, _descriptors(settings) // 2 // SOCKETS_PER_QUERY)
+
+
+def _at_most(setting: str, wanted: int, possible: int) -> int:
+    if possible < wanted:
+        log.warning("%s: %d of %d, since this process may open few files", setting, max(1, possible), wanted)
+    return max(1, min(wanted, possible))
+
+
+def _descriptors(settings: Config) -> int:
+    """How many sockets the process may have for its clients and upstreams; it asks for as many as it may need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    upstream = SOCKETS_PER_QUERY * settings.forward.in_flight
-    wanted = settings.tcp.connections + upstream + OWN_DESCRIPTORS
+    wanted = settings.tcp.connections + SOCKETS_PER_QUERY * settings.forward.in_flight + OWN_DESCRIPTORS
     if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    free = soft - OWN_DESCRIPTORS
-    possible = max(1, min(settings.tcp.connections, free - min(upstream, free // 2)))
-    if possible < settings.tcp.connections:
-        text = "tcp.connections: %d of %d, since this process may open %d files only"
-        log.warning(text, possible, settings.tcp.connections, soft)
-    return possible
+    return soft - OWN_DESCRIPTORS
 
 
 def build_views(index: Index, source: Source, forwarding: Forwarding) -> Views:
@@ -314,8 +335,8 @@ def build_views(index: Index, source: Source, forwarding: Forwarding) -> Views:
 
     readings = Readings(
         objects=lambda: {each.__name__: index.count(each) for each in (Namespace, Service, EndpointSlice, Pod, Host)},
-        answered=partial(_answered, forwarding),
-        upstreams=partial(_upstreams, forwarding),
+        cache=partial(_cache_state, forwarding),
+        upstreams=partial(_upstream_states, forwarding),
     )
     if not isinstance(source, Manifests):
         readings = msgspec.structs.replace(
@@ -343,12 +364,12 @@ def _watches(source: Cluster) -> list[Watch]:
     ]
 
 
-def _answered(forwarding: Forwarding) -> Answered:
-    from clusterdns.metrics import Answered  # noqa: PLC0415
+def _cache_state(forwarding: Forwarding) -> CacheState:
+    from clusterdns.metrics import CacheState  # noqa: PLC0415
 
     elsewhere = forwarding.resolver.elsewhere
     cache = elsewhere.cache
-    return Answered(
+    return CacheState(
         entries=len(cache),
         bytes=cache.size,
         hits=cache.hits,
@@ -361,10 +382,17 @@ def _answered(forwarding: Forwarding) -> Answered:
     )
 
 
-def _upstreams(forwarding: Forwarding) -> list[Asked]:
-    from clusterdns.metrics import Asked  # noqa: PLC0415
+def _upstream_states(forwarding: Forwarding) -> list[UpstreamState]:
+    from clusterdns.metrics import UpstreamState  # noqa: PLC0415
 
     return [
-        Asked(str(each), not (each.is_down or each.is_looping), each.is_looping, each.failed, each.durations)
-        for each in forwarding.forwarder.upstreams
+        UpstreamState(
+            upstream=str(each),
+            zone=names.to_text(zone),
+            is_usable=not (each.is_down or each.is_looping),
+            is_looping=each.is_looping,
+            failures=each.failed,
+            durations=each.durations,
+        )
+        for zone, each in forwarding.forwarder.upstreams
     ]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 WEIGHT, WEIGHT_OF_RECORD = 800, 95
 """Bytes that an entry takes beside the bytes of its records, about; those are there twice, as they came and as aged."""
 
+UNWILLING_SECONDS = 1.0
+"""How long REFUSED and the like are remembered: RFC 9520 section 3.2 asks for no less."""
+
 ALWAYS, NEVER = -1, -2
 """In place of a serial: a name that is never ours, and a response that has to be looked at each time."""
 
@@ -63,8 +66,14 @@ class Entry(Struct, eq=False):
 class _LeastRecentlyUsed(LRUCache[bytes, Entry]):
     """Bounded in bytes by itself; a missing key is no exception to us."""
 
+    evictions = 0
+
     def __missing__(self, key: bytes) -> None:  # type: ignore[override]
         return None
+
+    def popitem(self) -> tuple[bytes, Entry]:
+        self.evictions += 1
+        return super().popitem()
 
 
 class Cache:
@@ -73,11 +82,15 @@ class Cache:
         self.limits = limits
         self.hits = 0
         self.misses = 0
-        self.evictions = 0
         self._kept = _LeastRecentlyUsed(limits.bytes, getsizeof=lambda entry: entry.weight)
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    @property
+    def evictions(self) -> int:
+        """Entries that had to make room before their time."""
+        return self._kept.evictions
 
     @property
     def size(self) -> int:
@@ -89,8 +102,7 @@ class Cache:
         entry: Entry | None = self._kept[key]
         if entry is None or now < entry.expires_at:
             return entry
-        is_failure = entry.response.rcode == Rcode.SERVFAIL
-        if is_failure or now >= entry.expires_at + self.limits.stale_seconds:
+        if entry.response.is_failure or now >= entry.expires_at + self.limits.stale_seconds:
             del self._kept[key]
             return None
         return entry
@@ -104,20 +116,22 @@ class Cache:
         if lifetime <= 0:
             return response
         known: Entry | None = self._kept[key]
-        if known is not None and response.rcode == Rcode.SERVFAIL and known.response.rcode != Rcode.SERVFAIL:
+        if known is not None and response.is_failure and not known.response.is_failure:
             return response  # what was known may yet be given stale
         refresh_after = lifetime
-        if limits.prefetch_hits and response.rcode != Rcode.SERVFAIL:
+        if limits.prefetch_hits and not response.is_failure:
             refresh_after *= 1 - limits.prefetch_share
-        if response.is_alias and not response.is_data:
+        if response.leads_to is not None:
             vouched_for = NEVER  # it may lead to a name of ours
-        entry = Entry(response, now, now + lifetime, now + refresh_after, vouched_for=vouched_for)
+        entry = Entry(response.not_authoritative(), now, now + lifetime, now + refresh_after, vouched_for=vouched_for)
         if entry.weight <= limits.bytes:
             self._kept[key] = entry
         while len(self._kept) > limits.entries:
             self._kept.popitem()
-            self.evictions += 1
         return response
+
+    def clear(self) -> None:
+        self._kept.clear()
 
     def _lifetime(self, response: Response) -> float:
         """Seconds; 0 for what must not be kept."""
@@ -125,7 +139,7 @@ class Cache:
             return 0
         if response.rcode == Rcode.SERVFAIL:
             return min(self.limits.failure_seconds, 5 if response.negative_ttl is None else response.negative_ttl)
-        is_absence = not response.is_data and response.negative_ttl is not None
-        if response.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN) or not (response.is_data or is_absence):
-            return 0
-        return response.lowest_ttl or 0
+        if response.is_failure:
+            return min(self.limits.failure_seconds, UNWILLING_SECONDS)
+        says_something = response.is_data or response.leads_to or response.negative_ttl is not None
+        return response.lowest_ttl or 0 if says_something else 0

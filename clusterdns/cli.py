@@ -90,13 +90,15 @@ def serve(
     clusterdns serve --manifests config/example
     dig @127.0.0.1 -p 1053 alpaca-prod.default.svc.cluster.local
     """  # noqa: D301 - the backslash is an escape: click keeps the lines of a paragraph that begins so
+    if len(upstream) > 1 and "none" in upstream:
+        _fail("--upstream none: it stands alone")
     given["zone"] = tuple(each for each in zone if not config.is_reverse(each))
     given["reverse_zone"] = tuple(each for each in zone if config.is_reverse(each))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells how many changes; we tell which
     try:
         settings = config.read(file) if file else config.Config()
-        if upstream == ("none",):
+        if "none" in upstream:
             given["forward"] = msgspec.structs.replace(settings.forward, upstreams=(), zones=(), resolv_conf="")
         elif upstream:
             given["forward"] = msgspec.structs.replace(settings.forward, upstreams=upstream)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 from msgspec import Struct, field
@@ -18,7 +18,7 @@ from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -261,9 +261,7 @@ def check(config: Config) -> None:
                 faults.append(f"{setting}: {value!r}: {error}")
     if len({":" in each for each in config.service_cidr}) != len(config.service_cidr):
         faults.append(f"service-cidr: {', '.join(config.service_cidr)}: expected one of IPv4, one of IPv6, or both")
-    faults += [
-        f"forward.zones: {each.zone}: it has no upstreams" for each in config.forward.zones if not each.upstreams
-    ]
+    faults += list(_faulty_stub_zones(config.forward.zones))
     for setting, (lowest, highest) in (
         ("cache.ttl", config.cache.ttl),
         ("cache.negative-ttl", config.cache.negative_ttl),
@@ -292,6 +290,20 @@ def check(config: Config) -> None:
 
 
 LONGEST_TTL = 0x7FFFFFFF
+
+
+def _faulty_stub_zones(zones: Sequence[StubZone]) -> Iterator[str]:
+    seen: set[names.Name] = set()
+    for each in zones:
+        zone = names.possible(each.zone)
+        if not each.upstreams:
+            yield f"forward.zones: {each.zone}: it has no upstreams"
+        if zone == names.ROOT:
+            yield "forward.zones: .: the upstreams of all names are those of forward.upstreams"
+        elif zone in seen:
+            yield f"forward.zones: {each.zone}: it stands there twice"
+        elif zone is not None:
+            seen.add(zone)
 
 
 def _only_for_a_cluster(config: Config) -> Iterator[str]:
@@ -357,13 +369,24 @@ _KINDS = {
 }
 
 
+def _values(setting: str) -> Iterator[str]:
+    """What a setting may be, of those few that may be one of some words."""
+    struct: object = Config
+    for part in setting.split("."):
+        fields = {each.encode_name: each.type for each in msgspec.structs.fields(struct)}  # type: ignore[arg-type]
+        struct = fields[part]
+    yield from map(str, get_args(struct))
+
+
 def _in_plain_words(fault: str) -> str:
     """What msgspec and its YAML parser say, as `: setting: what was expected` or `:line: what is wrong`."""
     if match := re.search(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`(?: - at `\$\.?(.*)`)?", fault):
         expected, got, setting = match.groups()
         return f": {setting or 'the file'}: expected {_KINDS.get(expected, expected)}, not {_KINDS.get(got, got)}"
     if match := re.search(r"Invalid enum value (.*) - at `\$\.(.*)`", fault):
-        return f": {match[2]}: {match[1]} is none of its values"
+        return f": {match[2]}: {match[1]} is none of its values, {', '.join(_values(match[2]))}"
+    if match := re.search(r"Expected `array` of length (\d+), got (\d+) - at `\$\.(.*)`", fault):
+        return f": {match[3]}: expected a list of {match[1]}, not of {match[2]}"
     if match := re.search(r"unknown field `(.*?)`(?: - at `\$\.(.*)`)?", fault):
         setting, within = match.groups()
         return f": {f'{within}.' if within else ''}{setting}: there is no such setting"

@@ -29,7 +29,8 @@ STALE_AFTER_SECONDS = 1.8
 """How long a client waits for a fresh answer while there is a stale one (RFC 8767 section 5)."""
 
 RETRY_SECONDS = 5.0
-"""How long stale answers are given at once after nobody answered."""
+"""How long stale answers are given at once after nobody answered. RFC 8767 section 5 recommends 30, for recursive
+resolvers, which have many servers to trouble; an upstream that is back is worth one question in five seconds."""
 
 
 class Remembered(Struct, frozen=True):
@@ -41,11 +42,13 @@ class Remembered(Struct, frozen=True):
 class Elsewhere:
     """The cache and the upstreams behind it.
 
-    most_waiting: queries that may wait for an upstream at one time.
+    most_waiting: queries that may wait for an upstream, and questions that may be on their way, at one time.
+    most_seconds: what a query may take, whatever number of names has to be asked for.
     """
 
-    def __init__(self, cache: Cache, forwarder: Forwarder, most_waiting: int) -> None:
+    def __init__(self, cache: Cache, forwarder: Forwarder, most_waiting: int, most_seconds: float) -> None:
         self.cache = cache
+        self.most_seconds = most_seconds
         self.waiting = 0
         self.stale = 0
         self.prefetched = 0
@@ -64,11 +67,16 @@ class Elsewhere:
 
     def admit(self) -> bool:
         """Whether one more query may wait; whoever is let in has to `leave`."""
-        if self.waiting >= self._most_waiting:
+        if self._is_full:
             self.rejected += 1
             return False
         self.waiting += 1
         return True
+
+    @property
+    def _is_full(self) -> bool:
+        """A question may be on its way longer than the query for it waits, or without any."""
+        return max(self.waiting, len(self._asking)) >= self._most_waiting
 
     def leave(self) -> None:
         self.waiting -= 1
@@ -107,16 +115,16 @@ class Elsewhere:
         cache = self.cache
         entry = cache.recall(question.name + terms.suffix, cache.clock())
         asking = self._ask(question, terms, serial)
-        if entry is None or entry.response.rcode == Rcode.SERVFAIL:
-            return Remembered(await asking, 0)
+        if entry is None or entry.response.is_failure:
+            return Remembered(await asyncio.shield(asking), 0)  # others wait for it too
         await asyncio.wait((asking,), timeout=STALE_AFTER_SECONDS)
-        if asking.done() and asking.result().rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
+        if asking.done() and not asking.result().is_failure:
             return Remembered(asking.result(), 0)
         entry.retry_at = cache.clock() + RETRY_SECONDS
         return Remembered(self._stale(entry), 0)
 
     def _refresh_if_popular(self, entry: Entry, question: Question, terms: Terms, serial: int | None) -> None:
-        if entry.hits >= self.cache.limits.prefetch_hits and self.waiting < self._most_waiting:
+        if entry.hits >= self.cache.limits.prefetch_hits and not self._is_full:
             self.prefetched += 1
             self._ask(question, terms, serial)
             entry.refresh_at = entry.expires_at
@@ -137,8 +145,7 @@ class Elsewhere:
             if recursive:  # else it may be a referral, or what the upstream happened to know
                 vouched_for = ALWAYS if serial is None else serial
                 response = self.cache.keep(key, response, self.cache.clock(), vouched_for=vouched_for)
-            if not learned.done():  # else its askers were cancelled, and it with them
-                learned.set_result(response)
+            learned.set_result(response)
 
         self._forwarder.ask(asked, keep)
         return learned

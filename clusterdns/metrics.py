@@ -30,7 +30,7 @@ class Watch(Struct, frozen=True):
     differences: int
 
 
-class Answered(Struct, frozen=True):
+class CacheState(Struct, frozen=True):
     """What was answered out of the cache, and what waits for upstreams."""
 
     entries: int
@@ -44,10 +44,11 @@ class Answered(Struct, frozen=True):
     rejected: int
 
 
-class Asked(Struct, frozen=True):
+class UpstreamState(Struct, frozen=True):
     """An upstream as it stands."""
 
     upstream: str
+    zone: str
     is_usable: bool
     is_looping: bool
     failures: int
@@ -58,8 +59,8 @@ class Readings(Struct, frozen=True):
     """Where the numbers are read."""
 
     objects: Callable[[], dict[str, int]]
-    answered: Callable[[], Answered] | None = None
-    upstreams: Callable[[], Sequence[Asked]] = tuple
+    cache: Callable[[], CacheState] | None = None
+    upstreams: Callable[[], Sequence[UpstreamState]] = tuple
     watches: Callable[[], Sequence[Watch]] = tuple
     propagation: Durations | None = None
     programming: Durations | None = None
@@ -87,8 +88,8 @@ class Metrics(Collector):
             objects.add_metric([kind], count)
         yield objects
         yield from _watches(readings.watches())
-        if readings.answered is not None:
-            yield from _cache(readings.answered())
+        if readings.cache is not None:
+            yield from _cache(readings.cache())
         yield from _upstreams(readings.upstreams())
         text = "From the bytes of a change to the changed answer."
         yield from _histogram("clusterdns_propagation_seconds", text, readings.propagation)
@@ -116,39 +117,41 @@ def _watches(watches: Sequence[Watch]) -> Iterator[Metric]:
     yield from (age, listed, restarts, different)
 
 
-def _cache(answered: Answered) -> Iterator[Metric]:
+def _cache(state: CacheState) -> Iterator[Metric]:
     for name, text, value in (
-        ("clusterdns_cache_entries", "Responses in the cache.", answered.entries),
-        ("clusterdns_cache_bytes", "What they take, about.", answered.bytes),
-        ("clusterdns_upstream_waiting", "Queries that wait for an upstream.", answered.waiting),
+        ("clusterdns_cache_entries", "Responses in the cache.", state.entries),
+        ("clusterdns_cache_bytes", "What they take, about.", state.bytes),
+        ("clusterdns_upstream_waiting", "Queries that wait for an upstream.", state.waiting),
     ):
         yield GaugeMetricFamily(name, text, value)
     for name, text, value in (
-        ("clusterdns_cache_hits", "Queries for names of others that the cache could answer.", answered.hits),
-        ("clusterdns_cache_misses", "Those that it could not.", answered.misses),
-        ("clusterdns_cache_evictions", "Responses that had to make room before their time.", answered.evictions),
-        ("clusterdns_cache_stale", "Answers past their time, since no upstream gave a newer one.", answered.stale),
-        ("clusterdns_cache_prefetches", "Responses asked for again before their time was over.", answered.prefetched),
-        ("clusterdns_upstream_rejects", "Queries refused since too many waited.", answered.rejected),
+        ("clusterdns_cache_hits", "Queries for names of others that the cache could answer.", state.hits),
+        ("clusterdns_cache_misses", "Those that it could not.", state.misses),
+        ("clusterdns_cache_evictions", "Responses that had to make room before their time.", state.evictions),
+        ("clusterdns_cache_stale", "Answers past their time, since no upstream gave a newer one.", state.stale),
+        ("clusterdns_cache_prefetches", "Responses asked for again before their time was over.", state.prefetched),
+        ("clusterdns_upstream_rejects", "Queries refused since too many waited.", state.rejected),
     ):
         yield CounterMetricFamily(name, text, value)
 
 
-def _upstreams(upstreams: Sequence[Asked]) -> Iterator[Metric]:
-    usable = GaugeMetricFamily("clusterdns_upstream_usable", "Whether it answers.", labels=["upstream"])
+def _upstreams(upstreams: Sequence[UpstreamState]) -> Iterator[Metric]:
+    usable = GaugeMetricFamily("clusterdns_upstream_usable", "Whether it answers.", labels=["upstream", "zone"])
     looping = GaugeMetricFamily(
-        "clusterdns_upstream_looping", "Whether what it is asked comes back to this server.", labels=["upstream"]
+        "clusterdns_upstream_looping",
+        "Whether what it is asked comes back to this server.",
+        labels=["upstream", "zone"],
     )
     failures = CounterMetricFamily(
-        "clusterdns_upstream_failures", "Queries that it did not answer.", labels=["upstream"]
+        "clusterdns_upstream_failures", "Queries that it did not answer.", labels=["upstream", "zone"]
     )
     name, text = "clusterdns_upstream_duration_seconds", "How long it took for its answers."
-    durations = HistogramMetricFamily(name, text, labels=["upstream"])
+    durations = HistogramMetricFamily(name, text, labels=["upstream", "zone"])
     for each in upstreams:
-        usable.add_metric([each.upstream], each.is_usable)
-        looping.add_metric([each.upstream], each.is_looping)
-        failures.add_metric([each.upstream], each.failures)
-        durations.add_metric([each.upstream], _buckets(each.durations), each.durations.sum)
+        usable.add_metric([each.upstream, each.zone], each.is_usable)
+        looping.add_metric([each.upstream, each.zone], each.is_looping)
+        failures.add_metric([each.upstream, each.zone], each.failures)
+        durations.add_metric([each.upstream, each.zone], _buckets(each.durations), each.durations.sum)
     yield from (usable, looping, failures, durations)
 
 

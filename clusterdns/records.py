@@ -28,6 +28,8 @@ class Type(IntEnum):
     AAAA = 28
     SRV = 33
     OPT = 41
+    DS = 43
+    DNSKEY = 48
     IXFR = 251
     AXFR = 252
     ANY = 255
@@ -54,7 +56,6 @@ class ReasonCode(IntEnum):
     OTHER = 0
     STALE_ANSWER = 3
     NOT_READY = 14
-    PROHIBITED = 18
     STALE_NXDOMAIN = 19
     NOT_AUTHORITATIVE = 20
     NOT_SUPPORTED = 21
@@ -113,7 +114,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     question has the same answer, whatever happens to other names.
     """
 
-    rcode: Rcode = Rcode.NOERROR
+    rcode: int = Rcode.NOERROR
     records: tuple[Record, ...] = ()
     authority: tuple[Record, ...] = ()
     additional: tuple[Record, ...] = ()

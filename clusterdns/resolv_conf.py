@@ -101,7 +101,7 @@ def nameserver(text: str) -> str | None:
     """The address of a nameserver line in its usual form, None if it is none."""
     address, percent, zone_id = text.partition("%")
     try:
-        if ":" in address:
+        if ":" in address and re.fullmatch(r"[\w.-]*", zone_id, re.ASCII):
             return f"{ipaddress.IPv6Address(address)}{percent}{zone_id}"
         return str(ipaddress.IPv4Address(_inet_aton(text)))
     except ValueError:

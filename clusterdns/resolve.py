@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from clusterdns.responses import Response, Terms
 
 
+_ABOUT_ZONES = frozenset({Type.NS, Type.SOA, Type.DS, Type.DNSKEY})
+
+
 class Searching(Struct, frozen=True):
     """What is done here of what a client's resolver does with names that are not complete."""
 
@@ -68,8 +71,11 @@ class Resolver:
     # Search lists
 
     def completed(self, question: Question) -> Answer | None:
-        """The answer to a short name that one of the search list's domains makes a name of ours."""
-        if self.searching.cluster is None:
+        """The answer to a short name that one of the search list's domains makes a name of ours.
+
+        Types that are about zones are meant as they are: nobody's search list is for the name servers of `com`.
+        """
+        if self.searching.cluster is None or question.qtype in _ABOUT_ZONES:
             return None
         for candidate in self.searching.cluster.completions(question.name):
             node = self._index.find(candidate)
@@ -94,6 +100,8 @@ class Resolver:
         """
         for candidate in candidates:
             node = self.ours(candidate)
+            if node is None and not self.elsewhere.serves(candidate):
+                continue
             if node is None:
                 asked = Question(candidate, question.qtype)
                 end = await self._from_elsewhere(asked, terms)
@@ -114,8 +122,7 @@ class Resolver:
         """The answer to a name that one of the domains of the host's search list completes."""
         if self.searching.host is None:
             return None
-        found = await self.walk(question, self.searching.host.completions(question.name), terms)
-        return found if found and found.rcode == Rcode.NOERROR else None
+        return await self.walk(question, self.searching.host.completions(question.name), terms)
 
     # Aliases
 
@@ -140,7 +147,7 @@ class Resolver:
 
     def leads_to_ours(self, response: Response) -> bool:
         """Whether a response ends with an alias to a name of ours, which only we can follow."""
-        return response.is_alias and not response.is_data and self._as_answer(response, 0).onward is not None
+        return response.leads_to is not None and self._index.find(response.leads_to) is not None
 
     async def follow_response(self, question: Question, found: Remembered, terms: Terms) -> Answer:
         return await self.follow(question, self._as_answer(found.response, found.age), terms)
@@ -162,19 +169,14 @@ class Resolver:
         except FormatError as error:
             reason = Reason(f"an upstream's response can not be read: {error}")
             return Answer(rcode=Rcode.SERVFAIL, authoritative=False, settled=False, reason=reason)
-        onward: Name | None = None
-        if response.is_alias and not response.is_data:
-            target = records[-1].data if records[-1].rtype == Type.CNAME else None
-            if isinstance(target, bytes) and self._index.find(target) is not None:
-                onward = target
         return Answer(
-            rcode=Rcode(response.rcode),
+            rcode=response.rcode,
             records=tuple(records),
             authority=() if response.is_data else tuple(each for each in authority if each.rtype == Type.SOA),
             authoritative=False,
             settled=False,
             reason=response.reason,
-            onward=onward,
+            onward=response.leads_to if self.leads_to_ours(response) else None,
         )
 
 

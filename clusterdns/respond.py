@@ -7,6 +7,7 @@ Whatever takes an upstream is a reply to come.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -48,6 +49,9 @@ MOST_FORMS = 12
 
 MOST_TERMS = 1000
 """How many forms of queries are known by what they ask of a reply."""
+
+LONGEST_FORM = 64
+"""Of those, in bytes: with a cookie, and without much padding."""
 
 MOST_BYTES = 16 << 20
 """What the remembered replies may take together, about; then all are forgotten, and those in use come back at once."""
@@ -202,6 +206,8 @@ class _SlowWay:
             known = elsewhere.remembered(question, asked, serial=resolver.serial(question.name))
             if known is not None and not resolver.leads_to_ours(known.response):
                 return known.response.to(packet, query.name_end, asked, known.age)
+            if known is not None and elsewhere.admit():
+                return self._later(packet, query, resolver, resolver.follow_response(question, known, asked))
         if not elsewhere.admit():
             return self._write(packet, query, _TOO_MANY)
         return self._later(packet, query, resolver, self._find(question, resolver, asked))
@@ -241,7 +247,10 @@ class _SlowWay:
         """The reply, once it is found out what to say; the query was admitted before."""
         found: Answer | Remembered
         try:
-            found = await finding
+            async with asyncio.timeout(resolver.elsewhere.most_seconds):
+                found = await finding
+        except TimeoutError:
+            found = _TOO_LATE
         except Exception as error:
             log.error("a fault in answering %s: %r", names.to_text(query.question.name), error)  # noqa: TRY400 - one line
             log.debug("the fault in full", exc_info=True)
@@ -259,7 +268,7 @@ class _SlowWay:
         if found is None:
             space = wire.LARGEST if self._stream else wire.udp_space(query, self._dialect)
             found = terms(query, self._dialect, space)
-            if packet[4:11] == b"\0\1\0\0\0\0\0" and packet[11] <= 1:
+            if packet[4:11] == b"\0\1\0\0\0\0\0" and packet[11] <= 1 and len(form) <= LONGEST_FORM:
                 if len(self.terms) >= MOST_TERMS:
                     self.terms.clear()
                 self.terms[form] = found
@@ -280,12 +289,17 @@ _NOT_OURS = Answer(
 _OWN_PROBE = Answer(
     rcode=Rcode.REFUSED,
     authoritative=False,
-    reason=Reason("a loop: this server has asked this itself", ReasonCode.PROHIBITED),
+    reason=Reason("a loop: this server has asked this itself"),
 )
 _TOO_MANY = Answer(
     rcode=Rcode.REFUSED,
     authoritative=False,
-    reason=Reason("too many queries wait for an upstream", ReasonCode.PROHIBITED),
+    reason=Reason("too many queries wait for an upstream"),
+)
+_TOO_LATE = Answer(
+    rcode=Rcode.SERVFAIL,
+    authoritative=False,
+    reason=Reason("the upstreams took too long over all the names that this took", ReasonCode.NO_REACHABLE_AUTHORITY),
 )
 _FAULT = Answer(rcode=Rcode.SERVFAIL, authoritative=False, reason=Reason("a fault in the server"))
 

@@ -11,6 +11,7 @@ from struct import pack, pack_into, unpack_from
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clusterdns.names import LONGEST_LABEL, LONGEST_NAME, ROOT, Name
 from clusterdns.queries import AA, AD, CD, DO, HEADER, OPCODE, QR, RA, RD, TC, FormatError
@@ -31,6 +32,12 @@ MOST_ERRORS = 300
 
 MOST_POINTERS = 128
 """In a name that is read out of a response."""
+
+MOST_ALIASES = 50
+"""In one response; chains are followed over fewer."""
+
+MOST_RECORDS = 1000
+"""That are taken out of one response."""
 
 # The types of RFC 1035 whose data may hold compressed names (RFC 3597 section 4): the bytes in front of them, and how
 # many names there are.
@@ -84,18 +91,21 @@ class Response(Struct, eq=False):
     """The extended errors, as options of an OPT record."""
     is_data: bool = False
     """Whether the answer section has a record of the type that was asked for."""
-    is_alias: bool = False
-    """Whether the answer section begins with a CNAME record."""
+    leads_to: Name | None = None
+    """Where the aliases in the answer section end, if there is nothing but aliases in it."""
     negative_ttl: int | None = None
     """How long the absence may be remembered, by the SOA record (RFC 2308 section 5); None if it does not say."""
-    takes_edns: bool = True
-    """Whether there was an OPT record."""
     _age: int = 0
     _aged: bytes = b""
 
     @property
     def rcode(self) -> int:
         return self.flags & 0xF
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it says neither what there is nor that there is nothing."""
+        return self.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN)
 
     @property
     def is_truncated(self) -> bool:
@@ -154,27 +164,26 @@ class Response(Struct, eq=False):
     def with_ttls(self, lowest: int, highest: int) -> Response:
         """The same with each TTL within these bounds; of an absence, what the SOA record says is bounded."""
         negative = None if self.negative_ttl is None else max(lowest, min(self.negative_ttl, highest))
-        bounds = highest if self.is_data or negative is None else negative
-        ttls = tuple([(at, max(lowest, min(ttl, bounds))) for at, ttl in self.ttls])
-        if ttls == self.ttls:
-            return self
-        body = bytearray(self.body)
-        for at, ttl in ttls:
-            pack_into("!I", body, at, ttl)
-        return Response(
-            self.name, self.flags, self.counts, bytes(body), ttls, self.errors, self.is_data, self.is_alias, negative,
-            self.takes_edns,
-        )  # fmt: skip
+        bound = highest if self.is_data or negative is None else negative
+        return replace(self.retimed([max(lowest, min(ttl, bound)) for _, ttl in self.ttls]), negative_ttl=negative)
 
     def stale(self, ttl: int, reason: Reason) -> Response:
         """The same past its time, as RFC 8767 has it: every TTL is `ttl`, and the extended error says why."""
+        return replace(self.retimed([ttl] * len(self.ttls)), errors=extended_error(reason))
+
+    def not_authoritative(self) -> Response:
+        """The same out of a cache (RFC 1034 section 6.2)."""
+        return replace(self, flags=self.flags & ~AA) if self.flags & AA else self
+
+    def retimed(self, ttls: list[int]) -> Response:
+        """The same with these TTLs in its records."""
+        changed = tuple([(at, ttl) for (at, _), ttl in zip(self.ttls, ttls, strict=True)])
+        if changed == self.ttls:
+            return self
         body = bytearray(self.body)
-        for at, _ in self.ttls:
+        for at, ttl in changed:
             pack_into("!I", body, at, ttl)
-        ttls = tuple([(at, ttl) for at, _ in self.ttls])
-        return Response(
-            self.name, self.flags, self.counts, bytes(body), ttls, extended_error(reason), self.is_data, self.is_alias
-        )
+        return replace(self, body=bytes(body), ttls=changed, _age=0, _aged=b"")
 
     @property
     def reason(self) -> Reason | None:
@@ -192,13 +201,17 @@ class Response(Struct, eq=False):
 
         Raises FormatError.
         """
+        if sum(self.counts) > MOST_RECORDS:
+            raise FormatError(f"{sum(self.counts)} records are too many to follow")
         packet = bytes(HEADER) + self.name + bytes(4) + self.body
         start = len(packet) - len(self.body)
+        names = _Names(packet)
         found: tuple[list[Record], list[Record], list[Record]] = ([], [], [])
         for section, record in _records(packet, start, self.counts):
             if section < 2 and record.rclass == CLASS_IN:
-                owner, _ = _read_name(packet, record.start)
-                found[section].append(Record(owner, record.rtype, max(0, record.ttl - age), _read_data(packet, record)))
+                owner, _ = names.read(record.start)
+                ttl = max(0, record.ttl - age)
+                found[section].append(Record(owner, record.rtype, ttl, _read_data(packet, record, names)))
         return found[0], found[1]
 
 
@@ -218,7 +231,8 @@ def read_response(packet: bytes, question: Question) -> Response:
     flags, _, *counts = unpack_from("!HHHHH", packet, 2)
     ttls: list[tuple[int, int]] = []
     opt: _Record | None = None
-    is_data = is_alias = False
+    is_data = False
+    aliases: list[_Record] = []
     negative_ttl: int | None = None
     end = start
     sections = [0, 0, 0]
@@ -235,17 +249,26 @@ def read_response(packet: bytes, question: Question) -> Response:
         ttls.append((record.start_of_ttl - start, record.ttl))
         if section == 0:
             is_data = is_data or question.qtype in (record.rtype, Type.ANY)
-            is_alias = is_alias or record.rtype == Type.CNAME
+            if record.rtype == Type.CNAME and record.rclass == CLASS_IN:
+                aliases.append(record)
         elif record.rtype == Type.SOA and section == 1 and record.end - record.start_of_data >= 22:
-            negative_ttl = min(record.ttl, unpack_from("!I", packet, record.end - 4)[0])
+            negative_ttl = min(_read_ttl(record.ttl), _read_ttl(unpack_from("!I", packet, record.end - 4)[0]))
     else:
         if end != len(packet):
             raise FormatError("bytes behind the end of the response")
     errors = b"" if opt is None else _errors(packet, opt)
-    return Response(
-        question.name, flags & ~OPCODE, (sections[0], sections[1], sections[2]), packet[start:end], tuple(ttls), errors,
-        is_data, is_alias, negative_ttl, opt is not None,
-    )  # fmt: skip
+    leads_to = None if is_data or not aliases else _end_of_chain(packet, question.name, aliases)
+    counted = (sections[0], sections[1], sections[2])
+    body = packet[start:end]
+    response = Response(
+        question.name, flags & ~OPCODE, counted, body, tuple(ttls), errors, is_data, leads_to, negative_ttl
+    )
+    return response.retimed([_read_ttl(ttl) for _, ttl in ttls])
+
+
+def _read_ttl(ttl: int) -> int:
+    """One with the highest bit set is 0 (RFC 2181 section 8)."""
+    return 0 if ttl > _LARGEST_TTL else ttl
 
 
 class _Record(Struct):
@@ -274,8 +297,6 @@ def _records(packet: bytes, at: int, counts: tuple[int, int, int], *, before: in
             end = at + 10 + length
             if len(packet) < end:
                 raise FormatError("a record is longer than the packet")
-            if ttl > _LARGEST_TTL:
-                ttl = 0  # RFC 2181 section 8
             yield section, _Record(start, at + 4, at + 10, end, rtype, rclass, ttl)
             at = end
 
@@ -300,29 +321,60 @@ def _end_of_name(packet: bytes, at: int, before: int) -> int:
     raise FormatError("a record's name is cut off, or too long")
 
 
-def _read_name(packet: bytes, at: int) -> tuple[Name, int]:
-    """A name without its pointers, each of which must lead back, and where the first byte behind it stands."""
-    labels: list[bytes] = []
-    length, end, lowest = 1, 0, at
-    for _ in range(MOST_POINTERS + LONGEST_NAME):
-        if at >= len(packet):
-            break
-        octet = packet[at]
-        if octet >= 0xC0 and at + 1 < len(packet):
-            end = end or at + 2
-            at = (octet & 0x3F) << 8 | packet[at + 1]
-            if not HEADER <= at < lowest:
+def _end_of_chain(packet: bytes, name: Name, aliases: list[_Record]) -> Name:
+    """Where aliases lead, from a name on; they may come in any order, and in a circle. Raises FormatError."""
+    if len(aliases) > MOST_ALIASES:
+        raise FormatError(f"{len(aliases)} aliases")
+    names = _Names(packet)
+    targets = {names.read(each.start)[0]: names.read(each.start_of_data)[0] for each in aliases}
+    for _ in targets:
+        name = targets.get(name, name)
+    return name
+
+
+class _Names:
+    """Reads names out of a message, without their pointers. What a pointer leads to is read once."""
+
+    def __init__(self, packet: bytes) -> None:
+        self._packet = packet
+        self._known: dict[int, Name] = {}
+
+    def read(self, at: int) -> tuple[Name, int]:
+        """The name that stands there, and where the first byte behind it stands. Raises FormatError."""
+        packet, length = self._packet, 1
+        labels: list[bytes] = []
+        start = at
+        while at < len(packet):
+            octet = packet[at]
+            if octet >= 0xC0 and at + 1 < len(packet):
+                rest = self._pointed_at((octet & 0x3F) << 8 | packet[at + 1], start)
+                if length - 1 + len(rest) > LONGEST_NAME:
+                    break
+                return b"".join(labels) + rest, at + 2
+            length += 1 + octet
+            if octet > LONGEST_LABEL or length - 1 > LONGEST_NAME:
                 break
-            lowest = at
-            continue
-        if not octet:
-            return b"".join(labels) + ROOT, end or at + 1
-        length += 1 + octet
-        if octet > LONGEST_LABEL or length > LONGEST_NAME:
-            break
-        labels.append(packet[at : at + 1 + octet].lower())
-        at += 1 + octet
-    raise FormatError("a name that can not be read")
+            if not octet:
+                return b"".join(labels) + ROOT, at + 1
+            labels.append(packet[at : at + 1 + octet].lower())
+            at += 1 + octet
+        raise FormatError("a name that can not be read")
+
+    def _pointed_at(self, at: int, start: int) -> Name:
+        """Each pointer leads back, to where another name has begun before."""
+        if not HEADER <= at < start:
+            raise FormatError("a pointer that does not lead back")
+        name = self._known.get(at)
+        if name is None:
+            self._depth += 1
+            if self._depth > MOST_POINTERS:
+                raise FormatError("a name of too many pointers")
+            name, _ = self.read(at)
+            self._depth -= 1
+            self._known[at] = name
+        return name
+
+    _depth = 0
 
 
 def _check_names(packet: bytes, record: _Record) -> None:
@@ -335,14 +387,14 @@ def _check_names(packet: bytes, record: _Record) -> None:
         raise FormatError("a name that is longer than its record")
 
 
-def _read_data(packet: bytes, record: _Record) -> bytes:
+def _read_data(packet: bytes, record: _Record, names: _Names) -> bytes:
     if record.rtype not in _NAMES_IN_DATA:
         return packet[record.start_of_data : record.end]
     skipped, count = _NAMES_IN_DATA[record.rtype]
     at = record.start_of_data + skipped
     data = packet[record.start_of_data : at]
     for _ in range(count):
-        name, at = _read_name(packet, at)
+        name, at = names.read(at)
         data += name
     if at > record.end:
         raise FormatError("a name that is longer than its record")

@@ -6,9 +6,9 @@ import pytest
 
 from clusterdns import names
 from clusterdns.cache import NEVER, Cache, CacheLimits
-from clusterdns.queries import QR, TC
-from clusterdns.records import Rcode
-from clusterdns.responses import Response
+from clusterdns.queries import AA, QR, TC
+from clusterdns.records import Rcode, Reason
+from clusterdns.responses import Response, failure
 
 
 class Clock:
@@ -50,8 +50,11 @@ class TestLifetime:
             (absence(60, Rcode.NOERROR), 60),
             (absence(10_000), 600),
             (data(60, flags=QR | Rcode.SERVFAIL, is_data=False), 5),
+            (failure(names.from_text("www.example"), Reason("nobody answers")), 1),
+            (data(60, flags=QR | Rcode.REFUSED, is_data=False), 1),
+            (data(60, flags=QR | Rcode.FORMERR, is_data=False), 1),
         ],
-        ids=["TTL", "ceiling", "NXDOMAIN", "NODATA", "TTL of an absence", "SERVFAIL"],
+        ids=["TTL", "ceiling", "NXDOMAIN", "NODATA", "TTL of an absence", "SERVFAIL", "nobody", "REFUSED", "FORMERR"],
     )
     def test_until_it_is_over_and_no_longer(self, clock: Clock, response: Response, seconds: int) -> None:
         cache = Cache(CacheLimits(), clock)
@@ -69,11 +72,8 @@ class TestLifetime:
             absence(None),
             absence(None, Rcode.NOERROR),
             data(60, flags=QR | TC),
-            data(60, flags=QR | Rcode.REFUSED),
-            data(60, flags=QR | Rcode.NOTIMP),
-            data(60, flags=QR | Rcode.FORMERR),
         ],
-        ids=["TTL 0", "SOA 0", "no SOA", "a referral", "TC", "REFUSED", "NOTIMP", "FORMERR"],
+        ids=["TTL 0", "SOA 0", "no SOA", "a referral", "TC"],
     )
     def test_what_is_not_kept(self, clock: Clock, response: Response) -> None:
         cache = Cache(CacheLimits(), clock)
@@ -145,6 +145,12 @@ class TestBounds:
             assert cache.size <= 100_000
         assert len(cache) == 100_000 // (800 + 2 * 1000 + 95)
 
+    def test_what_had_to_make_room_is_counted(self, clock: Clock) -> None:
+        cache = Cache(CacheLimits(bytes=10_000), clock)
+        for number in range(50):
+            cache.keep(b"%d" % number, data(60), clock.now)
+        assert cache.evictions == 50 - len(cache) > 0
+
     def test_what_is_larger_than_all_is_not_kept(self, clock: Clock) -> None:
         cache = Cache(CacheLimits(bytes=10_000), clock)
         cache.keep(b"k", data(60), clock.now)
@@ -185,7 +191,16 @@ class TestWhatIsNotSimplyGiven:
     def test_an_alias_that_leads_nowhere_yet(self, clock: Clock) -> None:
         """It may lead to a name of ours."""
         cache = Cache(CacheLimits(), clock)
-        cache.keep(b"k", data(60, is_data=False, is_alias=True, negative_ttl=60), clock.now)
+        cache.keep(b"k", data(60, is_data=False, leads_to=names.ROOT, negative_ttl=60), clock.now)
         entry = cache.recall(b"k", clock.now)
         assert entry is not None
         assert entry.vouched_for == NEVER
+
+
+def test_what_is_remembered_is_not_authoritative(clock: Clock) -> None:
+    """RFC 1034 section 6.2. Whoever asked first gets it as it came."""
+    cache = Cache(CacheLimits(), clock)
+    assert cache.keep(b"k", data(60, flags=QR | AA), clock.now).flags & AA
+    entry = cache.recall(b"k", clock.now)
+    assert entry is not None
+    assert not entry.response.flags & AA

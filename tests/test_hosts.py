@@ -94,7 +94,7 @@ class TestLines:
     async def test_that_are_none_are_faults_in_the_configuration(self, line: str, fault: str) -> None:
         with pytest.raises(HostsError) as caught:
             await read("192.0.2.1 nas", line)
-        assert caught.value.faults == [f"hosts:2: {fault}"]
+        assert caught.value.faults == [f"hosts.entries:2: {fault}"]
 
     async def test_every_fault_is_told_at_once(self, tmp_path: Path) -> None:
         with pytest.raises(HostsError) as caught:
@@ -102,8 +102,8 @@ class TestLines:
         assert caught.value.faults == [
             f"{tmp_path / 'none'}: cannot be read: No such file or directory",
             f"{tmp_path}: cannot be read: Is a directory",
-            "hosts:1: 'x': expected ADDRESS NAME [ALIAS...]",
-            "hosts:2: 'a..b' is no host name",
+            "hosts.entries:1: 'x': expected ADDRESS NAME [ALIAS...]",
+            "hosts.entries:2: 'a..b' is no host name",
         ]
         assert str(caught.value) == "\n".join(caught.value.faults)
 

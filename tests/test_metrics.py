@@ -11,7 +11,7 @@ from clusterdns import __version__
 from clusterdns.app import Forwarding, build_index, build_views
 from clusterdns.config import Config, Forward
 from clusterdns.durations import Durations
-from clusterdns.metrics import Answered, Asked, Metrics, Readings, Watch
+from clusterdns.metrics import CacheState, Metrics, Readings, UpstreamState, Watch
 from clusterdns.sources.cluster import Access, Cluster, Selection
 from clusterdns.sources.manifests import Manifests
 from tests.apiserver import ApiServer, until
@@ -81,8 +81,8 @@ class TestWhatIsShown:
         assert found[name, (("service_kind", "headless_with_selector"),)] == 1
 
     def test_the_cache(self) -> None:
-        answered = Answered(1, 2, 3, 4, 5, 6, 7, 8, 9)
-        found = read(Readings(dict, answered=lambda: answered))
+        state = CacheState(1, 2, 3, 4, 5, 6, 7, 8, 9)
+        found = read(Readings(dict, cache=lambda: state))
         gauges = ("cache_entries", "cache_bytes", "upstream_waiting")
         assert [found[f"clusterdns_{each}", ()] for each in gauges] == [1, 2, 8]
         counters = ("hits", "misses", "evictions", "stale", "prefetches")
@@ -92,10 +92,12 @@ class TestWhatIsShown:
     def test_upstreams(self) -> None:
         durations = Durations(0.01)
         durations.observe(0.5)
-        well = Asked("192.0.2.1:53", is_usable=True, is_looping=False, failures=3, durations=durations)
-        loops = Asked("192.0.2.2:53", is_usable=False, is_looping=True, failures=0, durations=Durations(0.01))
+        well = UpstreamState("192.0.2.1:53", ".", is_usable=True, is_looping=False, failures=3, durations=durations)
+        loops = UpstreamState(
+            "192.0.2.2:53", ".", is_usable=False, is_looping=True, failures=0, durations=Durations(0.01)
+        )
         found = read(Readings(dict, upstreams=lambda: [well, loops]))
-        one, two = ("192.0.2.1:53",), ("192.0.2.2:53",)
+        one, two = ("192.0.2.1:53", "."), ("192.0.2.2:53", ".")
         assert labelled(found, "clusterdns_upstream_usable") == {one: 1, two: 0}
         assert labelled(found, "clusterdns_upstream_looping") == {one: 0, two: 1}
         assert labelled(found, "clusterdns_upstream_failures_total") == {one: 3, two: 0}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
@@ -21,10 +23,10 @@ from clusterdns.search import SearchList
 from clusterdns.wire import Dialect
 from tests import cluster
 from tests.upstreams import Faulty
-from tests.upstreams.behaviours import fails, says, silent
+from tests.upstreams.behaviours import fails, later, says, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from tests.upstreams import Query, Say
 
@@ -86,6 +88,12 @@ SOA = "example.com. 60 IN SOA ns.example.com. host.example.com. 1 7200 1800 8640
 WORLD = {
     "www.example.com.": says("{name} 300 IN A 192.0.2.1"),
     "back.example.com.": says("{name} 300 IN CNAME web.shop.svc.cluster.local."),
+    "signed.example.com.": says(
+        "{name} 300 IN CNAME web.shop.svc.cluster.local.\n"
+        "{name} 300 IN RRSIG CNAME 8 3 300 20300101000000 20200101000000 1 example.com. AAAA"
+    ),
+    "odd.example.com.": says("{name} 300 IN CNAME web.shop.svc.cluster.local.", rcode="NOTAUTH"),
+    "oddly-missing.example.com.": says("{name} 300 IN CNAME nobody.example.com.", rcode="NOTAUTH"),
     "round.example.com.": says("{name} 300 IN CNAME round.shop.svc.cluster.local."),
     "far.example.com.": says(
         "{name} 9 IN CNAME a.example.com.\na.example.com. 200 IN CNAME b.example.com.\nb.example.com. 9 IN A 192.0.2.2"
@@ -100,6 +108,8 @@ def world(query: Query) -> Iterable[Say]:
     name = query.name.lower()
     if name == "broken.example.com.":
         return fails("SERVFAIL")(query)
+    if ".slow" in name:
+        return later(says(authority=SOA, rcode="NXDOMAIN"), 0.35)(query)
     if name == "silent.example.com.":
         return silent(query)
     if name in WORLD and query.rtype == "AAAA":
@@ -117,18 +127,28 @@ CLUSTER_LIST = tuple(map(names.from_text, ("default.svc.cluster.local", "svc.clu
 CORP = names.from_text("corp.example")
 
 
+@pytest.fixture(autouse=True)
+async def _ended() -> AsyncIterator[None]:
+    yield
+    while Resolving.made:
+        Resolving.made.pop().forwarder.stop()
+
+
 class Resolving:
     """A server of the manifest's names that asks the upstream for others."""
 
-    def __init__(self, upstream: Faulty, searching: Searching, *, pods: str = "verified") -> None:
-        self._cluster = cluster.Server(MANIFEST, pods=pods)
-        self._now = 1000.0
+    made: ClassVar[list[Resolving]] = []
+
+    def __init__(self, upstream: Faulty, searching: Searching, *, excepted: Iterable[str] = ()) -> None:
+        self._cluster = cluster.Server(MANIFEST, pods="verified")
         self.index = self._cluster.index
-        route = Route(names.ROOT, (parse_address(f"{upstream.address}:{upstream.port}"),))
+        address = parse_address(f"{upstream.address}:{upstream.port}")
+        route = Route(names.ROOT, (address,), excepted=frozenset(map(names.from_text, excepted)))
         self.forwarder = Forwarder([route], Patience(try_seconds=0.3, seconds=0.6))
-        elsewhere = Elsewhere(Cache(CacheLimits(), time.monotonic), self.forwarder, most_waiting=100)
-        resolver = Resolver(self.index, elsewhere, searching)
-        self.respond = responder(self.index, Dialect(recursion_available=True), stream=False, resolver=resolver)
+        elsewhere = Elsewhere(Cache(CacheLimits(), time.monotonic), self.forwarder, most_waiting=100, most_seconds=1)
+        self.made.append(self)
+        self.resolver = Resolver(self.index, elsewhere, searching)
+        self.respond = responder(self.index, Dialect(recursion_available=True), stream=False, resolver=self.resolver)
 
     def put(self, manifest: str) -> None:
         self._cluster.put(manifest)
@@ -187,6 +207,23 @@ class TestAliases:
         reply = await server.ask("outside.shop.svc.cluster.local")
         assert reply.flags & dns.flags.AA
         assert reply.flags & dns.flags.RA
+
+    async def test_what_is_remembered_is_not_asked_for_again(self, server: Resolving, upstream: Faulty) -> None:
+        await server.says("back.example.com")
+        before = len(upstream.queries)
+        for _ in range(3):
+            assert await server.says("back.example.com") == BACK
+        assert len(upstream.queries) == before
+
+    async def test_whatever_order_the_records_come_in(self, server: Resolving) -> None:
+        """Signatures stand between them, for those who ask for them."""
+        reply = await server.ask("signed.example.com", want_dnssec=True)
+        assert str(reply.answer[-1]) == "web.shop.svc.cluster.local. 30 IN A 10.96.0.1"
+
+    async def test_odd_rcodes(self, server: Resolving) -> None:
+        """They are the upstream's: what it says of its own alias is passed on."""
+        assert (await server.ask("odd.example.com")).rcode() == dns.rcode.NOERROR
+        assert (await server.ask("oddly-missing.example.com")).rcode() == dns.rcode.NOTAUTH
 
     async def test_an_absence_at_the_end(self, server: Resolving) -> None:
         reply = await server.ask("outside.shop.svc.cluster.local", "AAAA")
@@ -284,6 +321,13 @@ class TestShortNames:
         expected = f"outside.shop. CNAME {whole}, {whole} CNAME www.example.com., www.example.com. A 192.0.2.1"
         assert await server.says("outside.shop") == expected
 
+    @pytest.mark.parametrize("rtype", ["NS", "SOA", "DS", "DNSKEY"])
+    async def test_types_that_are_about_zones(self, server: Resolving, upstream: Faulty, rtype: str) -> None:
+        """A service of that name must not stand between a validating resolver and the top level."""
+        server.put("{kind: Service, metadata: {name: dev, namespace: default}, spec: {clusterIP: 10.96.0.50}}")
+        assert (await server.says("dev")).startswith("dev. CNAME dev.default.svc")
+        assert await server.says("dev", rtype) == "NXDOMAIN "
+
     async def test_the_root(self, server: Resolving) -> None:
         assert await server.says(".", "NS") == "NXDOMAIN "
 
@@ -371,6 +415,10 @@ class TestAutopath:
         name = "broken.example.com.default.svc.cluster.local."
         assert await server.says(name, client=self.CLIENT) == "SERVFAIL "
 
+    async def test_names_that_nobody_serves_are_nowhere(self, upstream: Faulty) -> None:
+        server = Resolving(upstream, Searching(autopath=True, host_domains=(CORP,)), excepted=["."])
+        assert await server.says("typo.default.svc.cluster.local", client=self.CLIENT) == "NXDOMAIN "
+
     async def test_before_everything_is_read(self, server: Resolving) -> None:
         server.index._awaited.add(cluster.Service)
         assert await server.says("www.example.com.default.svc.cluster.local", client=self.CLIENT) == "SERVFAIL "
@@ -389,3 +437,57 @@ class TestLimits:
         replies = await asyncio.gather(*waiting)
         assert {each.rcode() for each in replies} == {dns.rcode.SERVFAIL}
         assert await server.says("www.example.com") == "www.example.com. A 192.0.2.1"
+
+    async def test_a_query_has_its_time_whatever_it_takes(self, upstream: Faulty) -> None:
+        """Five names that take 0.35 s each, and 1 s for all."""
+        slow_domains = tuple(names.from_text(f"slow{number}.example") for number in range(5))
+        server = Resolving(upstream, Searching(None, SearchList(slow_domains)))
+        started = time.monotonic()
+        reply = await server.ask("foo", use_edns=0)
+        assert reply.rcode() == dns.rcode.SERVFAIL
+        assert 0.9 < time.monotonic() - started < 1.7
+        assert "too long" in str(reply.options[0])
+
+    async def test_questions_that_go_on_without_their_client_count(self, upstream: Faulty) -> None:
+        server = Resolving(upstream, Searching())
+        elsewhere = server.resolver.elsewhere
+        elsewhere._asking.update({b"%d" % number: asyncio.Future() for number in range(100)})
+        assert (await server.ask("www.example.com")).rcode() == dns.rcode.REFUSED
+        elsewhere._asking.clear()
+        assert await server.says("www.example.com") == "www.example.com. A 192.0.2.1"
+
+    async def test_who_gives_up_does_not_take_others_along(self, upstream: Faulty) -> None:
+        """Two queries wait for one question; the time of the first is over before that of the second."""
+        server = Resolving(upstream, Searching())
+        server.resolver.elsewhere.most_seconds = 0.2
+        first = asyncio.create_task(server.ask("silent.example.com"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        server.resolver.elsewhere.most_seconds = 2
+        second = asyncio.create_task(server.ask("silent.example.com", use_edns=0))
+        assert (await first).rcode() == dns.rcode.SERVFAIL
+        assert not second.done()
+        assert "no upstream answered" in str((await second).options[0])
+        assert (await server.ask("silent.example.com")).rcode() == dns.rcode.SERVFAIL
+
+    async def test_after_the_end_nobody_waits(self, upstream: Faulty) -> None:
+        """What a query would ask next is answered at once, so that it is answered before the sockets close."""
+        server = Resolving(upstream, Searching(None, SearchList((CORP,))))
+        waiting = asyncio.create_task(server.ask("silent.example.com"))
+        await asyncio.sleep(0.05)
+        started = time.monotonic()
+        server.forwarder.stop()
+        assert (await waiting).rcode() == dns.rcode.SERVFAIL
+        reply = await server.ask("another", use_edns=0)
+        assert "stops" in str(reply.options[0])
+        assert time.monotonic() - started < 0.2
+
+    async def test_forms_of_queries_are_remembered_if_they_are_short(self, upstream: Faulty) -> None:
+        server = Resolving(upstream, Searching())
+        for number in range(3):
+            padding = dns.edns.GenericOption(12, bytes([number]) * 1000)
+            await server.ask("www.example.com", use_edns=0, options=[padding])
+        terms = inspect.getclosurevars(server.respond).nonlocals["slowly"].terms
+        assert not terms
+        await server.ask("www.example.com", use_edns=0)
+        assert len(terms) == 1

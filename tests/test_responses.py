@@ -149,7 +149,8 @@ class TestTimes:
         packet = bytearray(upstream(query(), "www.example. 1 IN A 192.0.2.1").to_wire())
         packet[-10:-6] = b"\x80\0\0\1"
         response = read_response(bytes(packet), Question(names.from_text("www.example"), Type.A))
-        assert response.with_ttls(0, 60).lowest_ttl == 0
+        assert response.lowest_ttl == 0
+        assert relayed(response, query()).answer[0].ttl == 0
 
     def test_bounds(self) -> None:
         asked = query()
@@ -244,9 +245,40 @@ class TestRecords:
         chain = b"".join(pack("!H", 0xC000 | max(12, at)) for at in range(27, 8000, 2))
         body = b"\xc0\x0c\xff\0\0\1\0\0\0\x3c" + pack("!H", len(chain)) + chain
         record = b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\2" + pack("!H", 0xC000 | 7000)
-        response = read_response(head + body + record * 39, question)
         with pytest.raises(FormatError):
+            read_response(head + body + record * 39, question)
+
+    def test_so_do_thousands_of_aliases(self) -> None:
+        question = Question(names.from_text("a." * 120 + "example"), Type.A)
+        head = pack("!HHHHHH", 1, 0x8180, 1, 4000, 0, 0) + question.name + b"\0\1\0\1"
+        with pytest.raises(FormatError, match="4000 aliases"):
+            read_response(head + b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\2\xc0\x0e" * 4000, question)
+
+    def test_and_thousands_of_other_records_are_not_followed(self) -> None:
+        lines = "\n".join(f"www.example. 60 IN TXT {number}" for number in range(1100))
+        response = received(upstream(query(rtype="TXT"), lines))
+        with pytest.raises(FormatError, match="1100 records"):
             response.records()
+
+    @pytest.mark.parametrize(
+        ("answer", "expected"),
+        [
+            ("www.example. 60 IN CNAME a.example.", "a.example"),
+            ("a.example. 60 IN CNAME b.example.\nwww.example. 60 IN CNAME A.example.", "b.example"),
+            ("www.example. 60 IN CNAME a.example.\na.example. 60 IN CNAME www.example.", "www.example"),
+            ("other.example. 60 IN CNAME a.example.", "www.example"),
+        ],
+        ids=["one", "in any order", "in a circle", "from elsewhere"],
+    )
+    def test_where_aliases_lead(self, answer: str, expected: str) -> None:
+        assert received(upstream(query(), answer)).leads_to == names.from_text(expected)
+
+    @pytest.mark.parametrize(
+        "answer",
+        ["", "www.example. 60 IN A 192.0.2.1", "www.example. 60 IN CNAME w.example.\nw.example. 60 IN A 192.0.2.1"],
+    )
+    def test_nowhere(self, answer: str) -> None:
+        assert received(upstream(query(), answer)).leads_to is None
 
 
 class TestWhatIsNoResponse:

@@ -7,7 +7,7 @@ import socket
 import struct
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -526,3 +526,82 @@ class TestStop:
 )
 def test_addresses_as_text(host: str, text: str) -> None:
     assert address_text(host, 53) == text
+
+
+class TestRepliesToCome:
+    """What the responder can not say at once."""
+
+    @staticmethod
+    def slow(seconds: float = 0.05, size: int = 0) -> Callable[[bytes, object], Any]:
+        """Answers `now` at once, and everything else later."""
+
+        async def later(packet: bytes) -> bytes:
+            await asyncio.sleep(seconds)
+            return b"re: " + packet + bytes(size)
+
+        def respond(packet: bytes, _client: object) -> Any:
+            return b"re: now" if packet == b"now" else later(packet)
+
+        return respond
+
+    async def test_over_udp(self) -> None:
+        async with serving(self.slow()) as port:
+            with socket.socket(type=socket.SOCK_DGRAM) as client:
+                client.setblocking(False)
+                client.connect((LOCAL, port))
+                loop = asyncio.get_running_loop()
+                client.send(b"one")
+                client.send(b"now")
+                got = [await asyncio.wait_for(loop.sock_recv(client, 100), DEADLINE) for _ in range(2)]
+        assert got == [b"re: now", b"re: one"]
+
+    async def test_over_tcp_as_they_become_ready(self) -> None:
+        async with serving(self.slow()) as port, connected(port) as client:
+            client.send(framed(b"one", b"now", b"two"))
+            assert [await client.receive() for _ in range(3)] == [b"re: now", b"re: one", b"re: two"]
+
+    async def test_a_client_that_has_asked_all_gets_them(self) -> None:
+        """More than may be awaited at a time, and then the end of the stream."""
+        messages = [b"%d" % number for number in range(250)]
+        async with serving(self.slow(0.01)) as port, connected(port) as client:
+            client.send(framed(*messages))
+            client.writer.write_eof()
+            assert set(await client.receive_all()) == {b"re: " + each for each in messages}
+
+    async def test_a_client_that_does_not_read_them_is_cut_off(self) -> None:
+        """A hundred replies of 60 KB may not wait for it: of those, the kernel keeps some and we keep a few."""
+        limits = Limits(unread_late_bytes=100_000)
+        async with serving(self.slow(0.01, 60_000), limits) as port:
+            with socket.socket() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.connect((LOCAL, port))
+                before = open_sockets()
+                client.sendall(framed(*[b"%d" % number for number in range(100)]))
+                await until(lambda: open_sockets() > before)
+                await until(lambda: open_sockets() == before)
+
+    async def test_they_are_waited_for_at_the_stop(self) -> None:
+        server = Server(self.slow(0.1), self.slow(0.1), Limits())
+        ((_, port),) = await server.start([(LOCAL, 0)])
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.connect((LOCAL, port))
+            client.send(b"one")
+            await asyncio.sleep(0.01)
+            await server.stop()
+            assert client.recv(100) == b"re: one"
+
+    async def test_and_then_hurried(self) -> None:
+        hurried = asyncio.Event()
+
+        async def until_hurried(packet: bytes) -> bytes:
+            await hurried.wait()
+            return b"re: " + packet
+
+        server = Server(lambda packet, _: until_hurried(packet), lambda packet, _: until_hurried(packet), Limits())
+        ((_, port),) = await server.start([(LOCAL, 0)])
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.connect((LOCAL, port))
+            client.send(b"one")
+            await asyncio.sleep(0.01)
+            await server.stop(hurry=hurried.set)
+            assert client.recv(100) == b"re: one"

@@ -32,17 +32,19 @@ def parse(text: str) -> UpstreamAddress:
     if separator and scheme not in ("tls", "dns"):
         raise ValueError("expected tls:// or dns://, or neither")
     tls = scheme == "tls"
-    if server_name and not tls:
+    if "#" in text and not tls:
         raise ValueError("a server name is for tls://")
-    if server_name and names.possible(server_name) is None:
+    if "#" in text and names.possible(server_name) in (None, names.ROOT):
         raise ValueError(f"{server_name!r} is no host name")
-    host, port = host_and_port(address, 853 if tls else 53)
+    host, port = host_and_port(address, 853 if tls else 53, "ADDRESS, ADDRESS:PORT or tls://ADDRESS#NAME")
     if port == 0:
         raise ValueError("expected a port from 1 to 65535 behind the last colon")
     return UpstreamAddress(host, port, tls, server_name)
 
 
-def host_and_port(text: str, default: int) -> tuple[str, int]:
+def host_and_port(
+    text: str, default: int, expected: str = "ADDRESS:PORT, such as 127.0.0.1:1053 or [::1]:1053"
+) -> tuple[str, int]:
     """`192.0.2.1:5353`, `[2001:db8::1]:53`, or an address alone for the default port. Raises ValueError."""
     host, separator, port = text.rpartition(":")
     if not separator or (":" in host and not host.endswith("]")):
@@ -52,7 +54,7 @@ def host_and_port(text: str, default: int) -> tuple[str, int]:
     try:
         ipaddress.ip_address(host)
     except ValueError as error:
-        raise ValueError("expected ADDRESS:PORT, such as 127.0.0.1:1053 or [::1]:1053") from error
+        raise ValueError(f"expected {expected}") from error
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):
         raise ValueError("expected a port from 0 to 65535 behind the last colon")
     return host, int(port)

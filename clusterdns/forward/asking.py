@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from clusterdns.forward.datagrams import NO_SOCKET
 from clusterdns.forward.upstream import Asked, Try
 from clusterdns.records import Rcode, Reason, ReasonCode
 from clusterdns.responses import Response, failure
@@ -20,6 +21,9 @@ ROUNDS = 2
 """How often each upstream is tried that fails at once, as one does that is just being restarted."""
 
 ROUND_PAUSE_SECONDS = 0.2
+
+MOST_TRIES = 2
+"""At one time: each has a socket."""
 
 UNWILLING = frozenset({Rcode.SERVFAIL, Rcode.NOTIMP, Rcode.REFUSED})
 """Another upstream may do better, as it does for the C library's resolver."""
@@ -78,6 +82,8 @@ class Asking:
         upstream = self._upstreams[self._turn % len(self._upstreams)]
         self._turn += 1
         self._next = self._loop.call_later(self._patience.try_seconds, self._is_late, upstream)
+        if len(self._tries) == MOST_TRIES:
+            self._tries.pop(0).close()
         one = Try(upstream, self._asked, self._take, self._drop)
         self._tries.append(one)
         one.start()
@@ -118,7 +124,7 @@ class Asking:
             self.give_up()
 
     def _complain(self, upstream: Upstream, why: str) -> None:
-        if str(upstream) not in self._complaints:
+        if str(upstream) not in self._complaints and why != NO_SOCKET:
             upstream.failures += 1
             upstream.failed += 1
         self._complaints[str(upstream)] = why

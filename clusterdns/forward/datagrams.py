@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
 import socket
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_DATAGRAM = 4096
+
+NO_SOCKET = "no socket is left for it here"
+"""The one reason that is not the upstream's fault."""
+
+_WANT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 MOST_WRONG = 100
 """Packets that are no response to the query: whoever sends that many is guessing."""
@@ -76,4 +82,6 @@ class Datagram:
 
 
 def _why(error: OSError) -> str:
+    if error.errno in _WANT:
+        return NO_SOCKET
     return os.strerror(error.errno).lower() if error.errno else str(error)

@@ -64,11 +64,13 @@ class Forwarder:
 
     def __init__(self, routes: Iterable[Route], patience: Patience) -> None:
         self._patience = patience
+        self._is_over = False
         self._prober = Prober()
         self._ways: dict[Name, _Way] = {}
         self._askings: dict[Asking, None] = {}
         for route in routes:
-            self._ways[route.zone] = _Way(route, [Upstream(each, route.manner) for each in route.upstreams])
+            upstreams = [Upstream(each, route.manner) for each in dict.fromkeys(route.upstreams)]
+            self._ways[route.zone] = _Way(route, upstreams)
 
     def start(self) -> None:
         for way in self._ways.values():
@@ -76,15 +78,17 @@ class Forwarder:
                 self._prober.check(upstream, way.route.zone)
 
     def stop(self) -> None:
-        """Whoever still waits is told that nobody answered."""
+        """Whoever still waits is told that nobody answered, and whoever comes now is told at once."""
+        self._is_over = True
         for asking in list(self._askings):
             asking.give_up("this server stops")
-        for upstream in self.upstreams:
+        for _, upstream in self.upstreams:
             self._retire(upstream)
 
     @property
-    def upstreams(self) -> list[Upstream]:
-        return [each for way in self._ways.values() for each in way.upstreams]
+    def upstreams(self) -> list[tuple[Name, Upstream]]:
+        """All of them, each with the zone that it is asked about."""
+        return [(zone, each) for zone, way in self._ways.items() for each in way.upstreams]
 
     def put(self, route: Route) -> None:
         """Take a route in place of the zone's former one; an upstream that is in both goes on as it is."""
@@ -109,10 +113,9 @@ class Forwarder:
     def ask(self, asked: Asked, done: Callable[[Response], None]) -> None:
         """Ask, and hand over the response in bounded time: SERVFAIL with the reason if nobody answers."""
         way = self._way(asked.question.name)
-        upstreams = way.order() if way else []
+        upstreams = way.order() if way and not self._is_over else []
         if way is None or not upstreams:
-            text = "every upstream leads back to this server" if way and way.upstreams else "there is no upstream"
-            nobody = failure(asked.question.name, Reason(text, ReasonCode.NO_REACHABLE_AUTHORITY))
+            nobody = failure(asked.question.name, Reason(self._why_nobody(way), ReasonCode.NO_REACHABLE_AUTHORITY))
             asyncio.get_running_loop().call_soon(done, nobody)
             return
 
@@ -122,6 +125,11 @@ class Forwarder:
             done(response)
 
         self._askings[Asking(asked, upstreams, self._patience, over)] = None
+
+    def _why_nobody(self, way: _Way | None) -> str:
+        if self._is_over:
+            return "this server stops"
+        return "every upstream leads back to this server" if way else "there is no upstream"
 
     def _check_failed(self, way: _Way, upstreams: Iterable[Upstream]) -> None:
         for each in upstreams:

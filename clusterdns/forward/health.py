@@ -33,7 +33,8 @@ MOST_PROBES = 1000
 
 class Prober:
     def __init__(self) -> None:
-        self._probes: dict[Name, Upstream] = {}
+        self._probes: dict[Name, tuple[Upstream, Name]] = {}
+        """By the name of the question: who was asked, and for which zone."""
         self._returned: set[Name] = set()
         self._checks: dict[Upstream, asyncio.Task[None]] = {}
 
@@ -51,13 +52,15 @@ class Prober:
 
     def caught(self, question: Question) -> bool:
         """Whether a question that came in is one that we have sent out."""
-        upstream = self._probes.get(question.name) if question.qtype == Type.HINFO else None
-        if upstream is None:
+        probe = self._probes.get(question.name) if question.qtype == Type.HINFO else None
+        if probe is None:
             return False
+        upstream, zone = probe
         self._returned.add(question.name)
         if not upstream.is_looping:
             upstream.is_looping = True
             log.error("loop: what is asked of upstream %s comes back to this server; it is left out", upstream)
+            self.check(upstream, zone)  # it may have answered before the question came back
         return True
 
     async def _check(self, upstream: Upstream, zone: Name) -> None:
@@ -65,7 +68,7 @@ class Prober:
         said = False
         while True:
             name = names.below(str(secrets.randbits(63)), str(secrets.randbits(63)), parent=zone)
-            complaint = await self._probe(upstream, name)
+            complaint = await self._probe(upstream, zone, name)
             if name in self._returned:
                 pause = LONGEST_PAUSE_SECONDS
             elif not complaint:
@@ -80,9 +83,9 @@ class Prober:
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 - only so that not all come at once
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    async def _probe(self, upstream: Upstream, name: Name) -> str:
+    async def _probe(self, upstream: Upstream, zone: Name, name: Name) -> str:
         """Why there is no response; empty if there is one."""
-        self._probes[name] = upstream
+        self._probes[name] = upstream, zone
         if len(self._probes) > MOST_PROBES:
             oldest = next(iter(self._probes))
             del self._probes[oldest]

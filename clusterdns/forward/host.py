@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("clusterdns.forward")
 
 LOOK_SECONDS = 1.0
+
+MOST_NAMESERVERS = resolv_conf.MOST_NAMESERVERS
+"""As many as the C library's resolver asks."""
+
 DNS_PORT = 53
 
 
@@ -41,7 +45,8 @@ class HostResolver:
             text = self._path.read_text(errors="replace")
         except OSError as error:
             if not self._is_missing:
-                log.warning("%s: %s; what it said before stays", self._path, error.strerror)
+                rest = "what it said before stays" if self._text else "there are no upstreams until it is there"
+                log.warning("%s: %s; %s", self._path, error.strerror, rest)
             self._is_missing = True
             return self._conf
         self._is_missing = False
@@ -53,7 +58,7 @@ class HostResolver:
     def upstreams(self) -> tuple[UpstreamAddress, ...]:
         """Those of the file as it was last read, without ourselves."""
         found = []
-        for host in dict.fromkeys(self._conf.nameservers):
+        for host in list(dict.fromkeys(self._conf.nameservers))[:MOST_NAMESERVERS]:
             if self._is_own(host):
                 log.warning("%s: nameserver %s is this server itself; it is left out", self._path, host)
             else:

@@ -23,6 +23,9 @@ KEPT_SECONDS = 10.0
 
 CONNECT_SECONDS = 4.0
 
+MOST_WRONG = 100
+"""Messages on one connection that answer no question which is waited for."""
+
 
 class Pending:
     """A query on its way over a stream; `take` and `fail` are as in Datagram."""
@@ -35,6 +38,7 @@ class Pending:
         """Whether it was on another connection before, which was lost."""
         self.stream: Stream | None = None
         self.id = b""
+        self.sent_at = 0.0
 
     def close(self) -> None:
         """There is no more need for a response."""
@@ -58,12 +62,12 @@ class Streams:
 
     def close(self) -> None:
         for stream in list(self._open):
-            stream.abort("the server stops")
+            stream.abort("it is not needed")
 
     def _send(self, pending: Pending) -> None:
         usable = [each for each in self._open if each.is_usable]
         stream = min(usable, key=lambda each: each.load, default=None)
-        if stream is None or (stream.load >= PIPELINE and len(self._open) < MOST_STREAMS):
+        if stream is None or (stream.load >= PIPELINE and len(usable) < MOST_STREAMS):
             stream = Stream(self._lost)
             self._open.append(stream)
             stream.connect(self._address, self._tls)
@@ -93,6 +97,8 @@ class Stream(asyncio.Protocol):
         self._idle: asyncio.TimerHandle | None = None
         self._is_over = False
         self._is_stale = False
+        self._last_read = 0.0
+        self._wrong = 0
         self.was_of_use = False
         """Whether it has brought a response."""
 
@@ -125,6 +131,7 @@ class Stream(asyncio.Protocol):
 
     def send(self, pending: Pending) -> None:
         pending.stream = self
+        pending.sent_at = self._loop.time()
         while not pending.id or pending.id in self._waiting:
             pending.id = secrets.token_bytes(2)
         self._waiting[pending.id] = pending
@@ -135,8 +142,8 @@ class Stream(asyncio.Protocol):
             self._write(pending)
 
     def forget(self, pending: Pending) -> None:
-        """Nobody waits for this response any more: if none has come at all, the connection has had its time."""
-        if self._waiting.pop(pending.id, None) is not None:
+        """Nobody waits for this response any more; if nothing has come since it was asked, the connection is stale."""
+        if self._waiting.pop(pending.id, None) is not None and self._last_read <= pending.sent_at:
             self._is_stale = True
         self._rest()
 
@@ -155,6 +162,7 @@ class Stream(asyncio.Protocol):
         self._rest()
 
     def data_received(self, data: bytes) -> None:
+        self._last_read = self._loop.time()
         received = self._received
         received += data
         at = 0
@@ -165,13 +173,16 @@ class Stream(asyncio.Protocol):
             packet = bytes(received[at + 2 : end])
             at = end
             pending = self._waiting.get(packet[:2])
-            if pending is None:
-                continue  # its asker had no more patience
-            self.was_of_use = True
-            if pending.take(packet):
+            if pending is not None and pending.take(packet):
+                self.was_of_use = True
                 self._waiting.pop(pending.id, None)
                 pending.stream = None
+            else:
+                self._wrong += 1  # or late: its asker had no more patience
         del received[:at]
+        if self._wrong > MOST_WRONG:
+            self.abort("sent responses to other questions")
+            return
         self._rest()
 
     def connection_lost(self, exc: Exception | None) -> None:

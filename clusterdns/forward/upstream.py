@@ -101,6 +101,8 @@ class Try:
         self._name = asked.question.name
         self._query = b""
         self._sent_edns = False
+        self._is_plain_again = False
+        """Whether it is asked again without EDNS."""
         self._exchange: Datagram | Pending | None = None
         self._cut: Response | None = None
         """A truncated response, for when nothing better can be had."""
@@ -137,15 +139,16 @@ class Try:
 
     def _take(self, packet: bytes) -> bool:
         """Whether this is a response to the question, in which case the exchange that it came over is done."""
-        if self._sent_edns and _knows_no_edns(packet):
-            self.upstream.plain_until = self._loop.time() + PLAIN_SECONDS
+        is_about_it = self._is_about_the_question(packet)
+        if self._sent_edns and _knows_no_edns(packet) and (is_about_it or packet[4:6] == b"\0\0"):
+            self._is_plain_again = True
             self._write(plain=True)
             if isinstance(self._exchange, Datagram):
                 self._ask_over_udp()
             else:
                 self._ask_over_stream()
             return True
-        if not self._is_about_the_question(packet):
+        if not is_about_it:
             return False
         try:
             response = read_response(packet, self._asked.question)
@@ -160,6 +163,8 @@ class Try:
         if response is None:
             return False
         self._exchange = None
+        if self._is_plain_again and response.rcode not in (Rcode.FORMERR, Rcode.NOTIMP):
+            self.upstream.plain_until = self._loop.time() + PLAIN_SECONDS  # it was EDNS indeed that it minded
         self.upstream.durations.observe(self._loop.time() - self._started)
         self._answered(self, response)
         return True

@@ -39,6 +39,8 @@ class Limits(Struct, frozen=True):
     """Replies that a client has not read yet, before we read no more of its queries."""
     awaited_replies: int = 100
     """Replies to come on one connection, before we read no more of its queries."""
+    unread_late_bytes: int = 256 << 10
+    """Replies that came later and are not read yet, before the connection ends."""
 
 
 class Listener:
@@ -175,6 +177,11 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     @property
+    def _is_waiting(self) -> bool:
+        """Whether the client has enough to do, or is gone."""
+        return self._is_full or not self._is_writable or self._transport.is_closing()
+
+    @property
     def _is_full(self) -> bool:
         return self.awaited >= self._limits.awaited_replies
 
@@ -183,7 +190,7 @@ class Connection(asyncio.Protocol):
         received, at = self._received, 0
         for _ in range(DRAIN):
             end = at + 2 + int.from_bytes(received[at : at + 2], "big")
-            if not self._is_writable or self._is_full or len(received) < max(end, at + 2):
+            if self._is_waiting or len(received) < max(end, at + 2):
                 break
             reply = self._respond(bytes(received[at + 2 : end]), self._client)
             at = end
@@ -212,6 +219,9 @@ class Connection(asyncio.Protocol):
             return
         if reply is not None:
             self._write(reply)
+        if self._transport.get_write_buffer_size() > self._limits.unread_late_bytes:
+            self._transport.abort()
+            return
         if self._is_ended and not self.awaited:
             self._transport.close()
         elif self.awaited == self._limits.awaited_replies - 1:

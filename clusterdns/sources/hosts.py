@@ -92,7 +92,7 @@ class Hosts:
                 file.content, file.stamp = await asyncio.to_thread(_read, file.path)
             except OSError as error:
                 troubles.append(f"{file.path}: cannot be read: {error.strerror or error}")
-        faults = await _parse("hosts", self._lines, {}, {})
+        faults = await _parse("hosts.entries", self._lines, {}, {})
         if troubles or faults:
             raise HostsError([*troubles, *faults])
         self._known = await self._all()
@@ -129,7 +129,7 @@ class Hosts:
         for file in self._files:
             faults = await _parse(str(file.path), file.content, found, self._known)
             _complain(file, faults)
-        await _parse("hosts", self._lines, found, self._known)
+        await _parse("hosts.entries", self._lines, found, self._known)
         return found
 
     async def _difference(self, now: _Names) -> AsyncGenerator[list[Event], None]:
