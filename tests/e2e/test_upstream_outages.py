@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import time
 from itertools import count
 from pathlib import Path
@@ -29,7 +31,7 @@ from forwarding import (
 from serving import Serving, eventually
 
 from tests.upstreams import Faulty, Load, Unbound, address_of, ask, over_udp
-from tests.upstreams.behaviours import ByLabel, fails, honest, says, silent
+from tests.upstreams.behaviours import ByLabel, fails, honest, later, says, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -234,3 +236,35 @@ class TestOutages:
         assert dns.rcode.NOERROR in rcodes
         assert rcodes <= {dns.rcode.NOERROR, dns.rcode.SERVFAIL}
         eventually(lambda: not ask(at(server), f"{names(1)[0]}.load.example").rcode(), "it is back")
+
+
+class TestTheEnd:
+    """SIGTERM while queries wait."""
+
+    def test_an_upstream_that_answers_in_time_is_waited_for(
+        self, upstream: Faulty, serve: Serve, tmp_path: Path
+    ) -> None:
+        upstream.behaviour = later(honest, 0.3)
+        server = forwarding(serve, tmp_path, upstream)
+        reply = self.asked_at_the_end(server, upstream)
+        assert reply.rcode() == dns.rcode.NOERROR
+
+    def test_one_that_does_not_is_not(self, upstream: Faulty, serve: Serve, tmp_path: Path) -> None:
+        upstream.behaviour = silent
+        server = forwarding(serve, tmp_path, upstream)
+        reply = self.asked_at_the_end(server, upstream)
+        assert reply.rcode() == dns.rcode.SERVFAIL
+        assert extended_errors(reply)
+
+    def asked_at_the_end(self, server: Serving, upstream: Faulty) -> dns.message.Message:
+        """The reply to a query that the upstream has when the signal comes."""
+        query = dns.message.make_query("last.example", "A", use_edns=0)
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.settimeout(5)
+            client.connect(at(server))
+            client.send(query.to_wire())
+            eventually(lambda: upstream.asked_for("last.example"), "the upstream has it")
+            server.process.send_signal(signal.SIGTERM)
+            reply = dns.message.from_wire(client.recv(4096))
+        assert query.is_response(reply)
+        return reply
