@@ -28,7 +28,7 @@ from forwarding import (
     forwarding,
     names,
 )
-from serving import Serving, eventually
+from serving import DEADLINE, Serving, eventually
 
 from tests.upstreams import Faulty, Load, Unbound, address_of, ask, over_udp
 from tests.upstreams.behaviours import ByLabel, fails, honest, later, says, silent
@@ -267,4 +267,5 @@ class TestTheEnd:
             server.process.send_signal(signal.SIGTERM)
             reply = dns.message.from_wire(client.recv(4096))
         assert query.is_response(reply)
+        assert server.process.wait(DEADLINE) == 0
         return reply
