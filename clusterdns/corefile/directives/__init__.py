@@ -1,0 +1,61 @@
+"""What each directive means, one file a group: words -> settings.
+
+    kubernetes   the cluster, and autopath
+    forward      the upstreams
+    cache, hosts
+    acl, rewrite, template
+    listening    addresses, sizes, certificates
+    watching     health, readiness, metrics, logs, and what goes without saying
+
+A directive that stands in none of the tables here is not supported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from clusterdns.corefile.directives.acl import acl
+from clusterdns.corefile.directives.cache import cache
+from clusterdns.corefile.directives.forward import forward
+from clusterdns.corefile.directives.hosts import hosts
+from clusterdns.corefile.directives.kubernetes import autopath, kubernetes
+from clusterdns.corefile.directives.listening import bind, bufsize, root, tls
+from clusterdns.corefile.directives.rewrite import rewrite
+from clusterdns.corefile.directives.surroundings import Surroundings, within
+from clusterdns.corefile.directives.template import template
+from clusterdns.corefile.directives.watching import (
+    any_type,
+    errors,
+    health,
+    ignored,
+    loadbalance,
+    log,
+    loop,
+    minimal,
+    nsid,
+    prometheus,
+    ready,
+    reload,
+)
+from clusterdns.corefile.reading import Reading
+from clusterdns.corefile.settings import Settings
+
+Once: TypeAlias = Callable[[Reading, Surroundings], Settings]
+Often: TypeAlias = Callable[[Sequence[Reading], Surroundings], Settings]
+
+ONCE: Mapping[str, Once] = {
+    "any": any_type, "autopath": autopath, "bufsize": bufsize, "cache": cache, "cancel": ignored, "debug": ignored,
+    "dnstap": ignored, "errors": errors, "health": health, "hosts": hosts, "kubernetes": kubernetes,
+    "loadbalance": loadbalance, "local": ignored, "loop": loop, "metadata": ignored, "minimal": minimal,
+    "multisocket": ignored, "nsid": nsid, "pprof": ignored, "prometheus": prometheus, "ready": ready,
+    "reload": reload, "root": root, "timeouts": ignored, "tls": tls, "trace": ignored,
+}  # fmt: skip
+"""Those that a server block has at most once."""
+
+OFTEN: Mapping[str, Often] = {
+    "acl": acl, "bind": bind, "forward": forward, "log": log, "rewrite": rewrite, "template": template,
+}  # fmt: skip
+"""Those that are understood together, in the order in which they stand there."""
+
+__all__ = ["OFTEN", "ONCE", "Surroundings", "within"]

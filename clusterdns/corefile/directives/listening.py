@@ -1,0 +1,92 @@
+"""Where a server block listens, how large its replies are, and where relative paths begin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clusterdns import names
+from clusterdns.corefile.words import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clusterdns.corefile.directives.surroundings import Surroundings
+    from clusterdns.corefile.reading import Reading
+    from clusterdns.corefile.settings import Settings
+
+EVERYWHERE = ("0.0.0.0", "::")
+"""As CoreDNS listens unless it is told otherwise."""
+
+UDP_SIZE = 1232
+
+
+def bind(readings: Sequence[Reading], _: Surroundings) -> Settings:
+    """The addresses; their ports are those of the server block's keys."""
+    hosts: dict[str, None] = {}
+    for reading in readings:
+        excepted: set[str] = set()
+        for line in reading.lines():
+            if line.keyword == "except":
+                excepted.update(_hosts(line))
+            else:
+                line.unsupported()
+        if reading.count("addresses", 1):
+            found = [host for host in _hosts(reading) if host not in excepted]
+            hosts.update(dict.fromkeys(found))
+            reading.understood(", ".join(found))
+    return {"bind": [*hosts]} if hosts else {}
+
+
+def _hosts(reading: Reading) -> list[str]:
+    found: list[str] = []
+    for word in reading.words:
+        host = "127.0.0.1" if word == "localhost" else word
+        packed = names.address(host.partition("%")[0])
+        if packed is None:
+            reading.unsupported(f"the interface {shown(word)} in the place of an address")
+        else:
+            found.append(host)
+    return found
+
+
+def endpoints(reading: Reading, text: str) -> list[str]:
+    """ADDRESS:PORT for each address that is meant: `:9153` is a port on all of them."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and port.isascii() and port.isdigit() and int(port) <= 65535):
+        reading.fault(f"expected ADDRESS:PORT or :PORT, not {shown(text)}")
+        return []
+    if host == "localhost":
+        host = "127.0.0.1"
+    if host and names.address(host) is None:
+        reading.unsupported(f"the name {shown(host)} in the place of an address")
+        return []
+    return [address_and_port(each, int(port)) for each in ((host,) if host else EVERYWHERE)]
+
+
+def address_and_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def bufsize(reading: Reading, _: Surroundings) -> Settings:
+    if not reading.count("bytes from 512 to 4096", 0, 1):
+        return {}
+    size = reading.number(reading.words[0], "bytes", 512, 4096) if reading.words else UDP_SIZE
+    return {"udp-size": size} if size else {}
+
+
+def root(reading: Reading, _: Surroundings) -> Settings:
+    """Its path is taken before all others are read."""
+    reading.count("a path", 1, 1)
+    return {}
+
+
+def tls(reading: Reading, around: Surroundings) -> Settings:
+    """For clients that come over TLS."""
+    if not reading.count("CERT KEY [CA]", 2, 3):
+        return {}
+    for line in reading.lines():
+        if line.keyword != "client_auth" or line.words != ("nocert",):
+            line.unsupported()
+    files = [around.path(word) for word in reading.words]
+    return dict(zip(("tls.certificate", "tls.key", "tls.client-authority"), files, strict=False))

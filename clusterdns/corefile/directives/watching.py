@@ -1,0 +1,136 @@
+"""What operators see: health, readiness, metrics and logs; and what goes without saying here, but not in CoreDNS."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Any
+
+from clusterdns.corefile.directives.listening import endpoints
+from clusterdns.corefile.settings import Settings, zone_texts
+from clusterdns.corefile.words import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clusterdns.corefile.directives.surroundings import Surroundings
+    from clusterdns.corefile.reading import Reading
+
+CLASSES = ("success", "denial", "error", "all")
+COMMON_LOG_FORMAT = (
+    '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} '
+    "{duration}"
+)
+COMBINED_LOG_FORMAT = COMMON_LOG_FORMAT + ' "{>opcode}"'
+LEVELS = ("warning", "error", "info", "debug")
+
+
+def health(reading: Reading, _: Surroundings) -> Settings:
+    settings: Settings = {"http": _address(reading, ":8080")}
+    for line in reading.lines():
+        if line.keyword != "lameduck":
+            line.unsupported()
+        elif line.count("a duration", 1, 1) and (seconds := line.duration(line.words[0])) is not None:
+            settings["lameduck-seconds"] = seconds
+    return settings
+
+
+def ready(reading: Reading, _: Surroundings) -> Settings:
+    for line in reading.lines():
+        if line.keyword != "monitor":
+            line.unsupported()
+        elif line.count("until-ready or continuously", 1, 1):
+            line.one_of(line.words[0], ("until-ready", "continuously"))
+    return {"http": _address(reading, ":8181")}
+
+
+def prometheus(reading: Reading, _: Surroundings) -> Settings:
+    reading.no_lines()
+    return {"http": _address(reading, "localhost:9153")}
+
+
+def _address(reading: Reading, default: str) -> list[str]:
+    if not reading.count("at most one address", 0, 1):
+        return []
+    return endpoints(reading, reading.words[0] if reading.words else default)
+
+
+def errors(reading: Reading, _: Surroundings) -> Settings:
+    """Errors are logged in any case, and alike ones are counted before they are logged again."""
+    reading.nothing()
+    for line in reading.lines():
+        match line.keyword:
+            case "consolidate":
+                if line.count("DURATION REGEXP [LEVEL]", 2, 4):
+                    line.duration(line.words[0])
+                    if len(line.words) > 2:
+                        line.one_of(line.words[2], LEVELS)
+            case "stacktrace" | "panicRecoveryStacktrace":
+                line.nothing()
+            case _:
+                line.unsupported()
+    return {}
+
+
+def log(readings: Sequence[Reading], around: Surroundings) -> Settings:
+    logged = [_logged(reading, around) for reading in readings]
+    for reading in readings:
+        reading.understood(*(["zones and format: " + " ".join(reading.words)] if reading.words else []))
+    return {"query-log": logged}
+
+
+def _logged(reading: Reading, around: Surroundings) -> dict[str, Any]:
+    words = list(reading.words)
+    form = words.pop() if len(words) > 1 and "{" in words[-1] else "{common}"
+    form = form.replace("{common}", COMMON_LOG_FORMAT).replace("{combined}", COMBINED_LOG_FORMAT)
+    classes: list[str] = []
+    for line in reading.lines():
+        if line.keyword != "class":
+            line.unsupported()
+        elif line.count("success, denial, error or all", 1):
+            classes += [each for word in line.words if (each := line.one_of(word, CLASSES))]
+    zones = reading.zones(words) if words else around.zones
+    return {"zones": zone_texts(zones), "format": form, "classes": list(dict.fromkeys(classes)) or ["all"]}
+
+
+def loop(reading: Reading, _: Surroundings) -> Settings:
+    """Loops are looked for in any case."""
+    reading.nothing()
+    return {}
+
+
+def reload(reading: Reading, _: Surroundings) -> Settings:
+    """Files are followed as they change, whatever the interval."""
+    if reading.count("[INTERVAL [JITTER]]", 0, 2) and reading.words[:1] != ("off",):
+        for word, least in zip(reading.words, (2, 1), strict=False):
+            reading.duration(word, least)
+    return {}
+
+
+def loadbalance(reading: Reading, _: Surroundings) -> Settings:
+    """Records rotate in any case."""
+    if reading.words and reading.words[0] != "round_robin":
+        reading.unsupported(shown(reading.words[0]))
+    else:
+        reading.count("round_robin", 0, 1)
+    reading.no_lines()
+    return {}
+
+
+def any_type(reading: Reading, _: Surroundings) -> Settings:
+    reading.nothing()
+    return {"any": True}
+
+
+def minimal(reading: Reading, _: Surroundings) -> Settings:
+    reading.nothing()
+    return {"minimal": True}
+
+
+def nsid(reading: Reading, _: Surroundings) -> Settings:
+    return {"nsid": " ".join(reading.words) or platform.node()}
+
+
+def ignored(reading: Reading, _: Surroundings) -> Settings:
+    """What is CoreDNS's own: its Go runtime, its tracing, its plugins' talk with one another."""
+    reading.warn("it does nothing here")
+    return {}

@@ -1,0 +1,208 @@
+"""A Corefile becomes our configuration: its server blocks are read one by one, and what they say is put together.
+
+What a Corefile does not say is as CoreDNS has it, so that a cluster that changes its server keeps its answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from clusterdns import config, names
+from clusterdns.config import Config
+from clusterdns.corefile.directives import OFTEN, ONCE, Surroundings, within
+from clusterdns.corefile.directives.listening import EVERYWHERE, address_and_port
+from clusterdns.corefile.keys import served_zones
+from clusterdns.corefile.reading import Findings, Reading
+from clusterdns.corefile.settings import UNSAID, WANTED, Settings, is_shared, nested, shown_settings, zone_texts
+from clusterdns.corefile.words import CorefileError, Fault, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from clusterdns.corefile.grammar import Corefile, Directive, ServerBlock
+    from clusterdns.corefile.keys import Scheme, ServedZone
+
+SCHEMES: tuple[Scheme, ...] = ("dns", "tls")
+
+
+class Translation(Struct, frozen=True):
+    config: Config
+    warnings: tuple[Fault, ...]
+    """What is passed over, or does nothing here."""
+    understood: tuple[str, ...]
+    """A line for each directive: its place, its name, and what it has become."""
+
+
+def translate(corefile: Corefile, *, lenient: bool = False) -> Translation:
+    """The configuration that a Corefile stands for.
+
+    lenient: what is not supported is passed over with a warning.
+
+    Raises CorefileError, with every fault that was found.
+    """
+    findings = Findings(lenient=lenient)
+    served: Sequence[Sequence[ServedZone]] = [()] * len(corefile.blocks)
+    try:
+        served = served_zones(corefile)
+    except CorefileError as error:
+        findings.faults += error.faults
+    blocks: list[Settings] = []
+    shared = _Shared(findings)
+    for block, zones in zip(corefile.blocks, served, strict=True):
+        settings = _block(block, zones, findings)
+        shared.take({path: settings.pop(path) for path in [*settings] if is_shared(path)}, block)
+        blocks += _listening(settings, zones, findings)
+    if not blocks and not findings.faults:
+        findings.fault(Place(corefile.files[0], 1), "expected a server block, such as .:53 { ... }")
+    if findings.faults:
+        raise CorefileError(_in_order(findings.faults, corefile), corefile.files, corefile.patterns)
+    made = _config([nested(each) for each in blocks], nested(shared.settings))
+    try:
+        config.check(made)
+    except config.BadConfig as error:
+        faults = [Fault(corefile.blocks[0].place, line) for line in str(error).splitlines()]
+        raise CorefileError(faults, corefile.files, corefile.patterns) from error
+    return Translation(made, _in_order(findings.warnings, corefile), tuple(dict.fromkeys(findings.understood)))
+
+
+def _in_order(found: Sequence[Fault], corefile: Corefile) -> tuple[Fault, ...]:
+    """File by file, as they were read, and line by line; what is imported twice is told once."""
+    files = {file: number for number, file in enumerate(corefile.files)}
+    return tuple(sorted(dict.fromkeys(found), key=lambda fault: (files[fault.place.file], fault.place.line)))
+
+
+def _config(blocks: Sequence[dict[str, Any]], shared: dict[str, Any]) -> Config:
+    first, *others = blocks
+    return msgspec.convert({**first, **shared, "blocks": others}, config.Config)
+
+
+class _Shared:
+    """What all server blocks have in common."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.settings: Settings = {}
+        self._places: dict[str, Place] = {}
+        self._findings = findings
+
+    def take(self, settings: Settings, block: ServerBlock) -> None:
+        """Lists of addresses grow; of anything else there is one."""
+        for path, value in settings.items():
+            if path == "http":
+                self.settings[path] = list(dict.fromkeys([*self.settings.get(path, []), *value]))
+            elif path == "lameduck-seconds":
+                self.settings[path] = max(value, self.settings.get(path, 0.0))
+            elif self.settings.setdefault(path, value) != value:
+                self._findings.unsupported(
+                    block.place, f"another {path} than the server block at {self._places[path]} has"
+                )
+            self._places.setdefault(path, block.place)
+
+
+def _block(block: ServerBlock, zones: Sequence[ServedZone], findings: Findings) -> Settings:
+    """What a server block says, with what it leaves unsaid."""
+    around = Surroundings(tuple(dict.fromkeys(each.zone for each in zones)), _root(block))
+    settings = dict(UNSAID)
+    sayers: dict[str, Reading] = {}
+    for name, directives in _by_name(block).items():
+        readings = [Reading(each, findings) for each in directives]
+        if name in OFTEN:
+            said = OFTEN[name](readings, around)
+        elif name in ONCE:
+            for again in readings[1:]:
+                again.fault(f"expected one in a server block, not another than at {readings[0].place}")
+            said = ONCE[name](readings[0], around)
+            readings[0].understood(
+                *shown_settings({path.removeprefix(f"{name}."): each for path, each in said.items()})
+            )
+        else:
+            for reading in readings:
+                reading.unsupported()
+            continue
+        settings = _joined(settings, said)
+        sayers.update(dict.fromkeys(said, readings[0]))
+    _settle(settings, around, sayers)
+    for path, sayer in sayers.items():
+        wanted = WANTED.get(path)
+        if wanted and settings[path] != wanted.usual:
+            if wanted.needed:
+                sayer.unsupported(path)
+            else:
+                sayer.warn(f"{path} does nothing yet")
+    return settings
+
+
+def _joined(settings: Settings, said: Settings) -> Settings:
+    """Health, readiness and metrics may have an address each."""
+    http = list(dict.fromkeys([*settings.get("http", []), *said.get("http", [])]))
+    return {**settings, **said, **({"http": http} if http else {})}
+
+
+def _by_name(block: ServerBlock) -> dict[str, list[Directive]]:
+    """The directives of a name together: their order in the file means nothing, but for those of one name."""
+    found: dict[str, list[Directive]] = {}
+    for directive in block.directives:
+        found.setdefault(directive.name, []).append(directive)
+    return found
+
+
+def _root(block: ServerBlock) -> str:
+    return next((each.arguments[0].text for each in block.directives if each.name == "root" and each.arguments), "")
+
+
+def _settle(settings: Settings, around: Surroundings, sayers: Mapping[str, Reading]) -> None:
+    """What one directive means for another."""
+    zones = [names.from_text(zone) for zone in (*settings.get("zone", ()), *settings.get("reverse-zone", ()))]
+    if settings["cache.entries"]:
+        # CoreDNS caches all names alike, and so keeps the TTLs of the cluster's, too, within the bounds of its cache.
+        for ttl, kind, bounds, zone in (
+            ("ttl", "success", "cache.ttl", zones[:1]),
+            ("negative-ttl", "denial", "cache.negative-ttl", zones[:1]),
+            ("hosts.ttl", "success", "cache.ttl", around.zones[:1]),
+        ):
+            if ttl in settings and zone and _is_kept(settings, zone[0], kind):
+                lowest, highest = settings[bounds]
+                settings[ttl] = min(max(settings[ttl], lowest), highest)
+    for path in ("cache.except-success", "cache.except-denial"):
+        # What the cluster has is never put into the cache.
+        excepted = [zone for zone in settings.get(path, ()) if not within(names.from_text(zone), zones)]
+        if path in settings:
+            settings[path] = excepted
+    if settings.get("autopath") and settings.get("pods") != "verified":
+        sayers["autopath"].warn("it does nothing without kubernetes and pods verified")
+        settings["autopath"] = False
+
+
+def _is_kept(settings: Mapping[str, Any], zone: names.Name, kind: str) -> bool:
+    """Whether CoreDNS would cache what is said of a zone."""
+    cached = list(map(names.from_text, settings["cache.zones"])) or [names.ROOT]
+    excepted = list(map(names.from_text, settings.get(f"cache.except-{kind}", [])))
+    return within(zone, cached) and not within(zone, excepted) and not settings.get("cache.keep-ttl")
+
+
+def _within_bounds(ttl: int, bounds: Sequence[int]) -> int:
+    return min(max(ttl, bounds[0]), bounds[1])
+
+
+def _listening(settings: Settings, zones: Sequence[ServedZone], findings: Findings) -> Iterator[Settings]:
+    """A block for each port: the zones of one server block may have several."""
+    hosts = settings.pop("bind", EVERYWHERE)
+    ports: dict[tuple[Scheme, int], list[ServedZone]] = {}
+    for zone in zones:
+        if zone.scheme in SCHEMES:
+            ports.setdefault((zone.scheme, zone.port), []).append(zone)
+        else:
+            findings.unsupported(zone.place, f"{zone.scheme}://")
+    for (scheme, port), served in ports.items():
+        path = "listen-tls" if scheme == "tls" else "listen"
+        if path in WANTED:
+            findings.unsupported(served[0].place, f"{scheme}://")
+            continue
+        yield {
+            "names": zone_texts(dict.fromkeys(each.zone for each in served)),
+            "listen": [],
+            **settings,
+            path: [address_and_port(host, port) for host in hosts],
+        }

@@ -1,0 +1,376 @@
+"""What each directive of a Corefile becomes, and what CoreDNS does if it does not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from clusterdns import config
+from clusterdns.corefile import translate
+from clusterdns.corefile.settings import WANTED
+from tests.corefiles import corefile
+from tests.translated import block, cluster, translated, value
+
+SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "what a Corefile leaves unsaid": [
+        (
+            block(),
+            {
+                "names": ["."], "listen": ["0.0.0.0:53", "[::]:53"], "cluster": False, "search": "client",
+                "forward.upstreams": [], "forward.resolv-conf": "", "cache.entries": 0, "hosts.files": [],
+                "http": [], "udp-size": 4096, "autopath": False, "any": False, "minimal": False, "nsid": "",
+            },
+        ),
+    ],
+    "server blocks": [
+        ("example.org example.com {\n}", {"names": ["example.org", "example.com"]}),
+        ("Example.ORG.:1053 {\n}", {"names": ["example.org"], "listen": ["0.0.0.0:1053", "[::]:1053"]}),
+        ("dns://example.org {\n}", {"names": ["example.org"], "listen": ["0.0.0.0:53", "[::]:53"]}),
+        ("10.0.0.0/15 {\n}", {"names": ["0.10.in-addr.arpa", "1.10.in-addr.arpa"]}),
+        ("example.org {\n}\nexample.com {\n}", {"names": ["example.org"], "blocks.0.names": ["example.com"]}),
+        (
+            "example.org example.com:54 {\n}",
+            {"listen": ["0.0.0.0:53", "[::]:53"], "blocks.0.listen": ["0.0.0.0:54", "[::]:54"]},
+        ),
+    ],
+    "kubernetes": [
+        (
+            cluster(),
+            {
+                "cluster": True, "zone": ["cluster.local"], "reverse-zone": ["in-addr.arpa", "ip6.arpa"], "ttl": 5,
+                "negative-ttl": 5, "pods": "disabled", "fallthrough": [], "endpoints": True, "kubeconfig": "",
+                "api-server": "", "endpoint-pod-names": False, "ignore-empty-service": False,
+            },
+        ),
+        (
+            "cluster.local 10.96.0.0/16 {\nkubernetes\n}",
+            {"zone": ["cluster.local"], "reverse-zone": ["96.10.in-addr.arpa"]},
+        ),
+        (
+            block("kubernetes cluster.local one.example 10.96.0.0/16 in-addr.arpa cluster.local"),
+            {"zone": ["cluster.local", "one.example"], "reverse-zone": ["in-addr.arpa"]},
+        ),
+        (block("kubernetes cluster.local"), {"zone": ["cluster.local"], "reverse-zone": []}),
+        (cluster("ttl 30"), {"ttl": 30, "negative-ttl": 30}),
+        (cluster("ttl 0"), {"ttl": 0, "negative-ttl": 0}),
+        (cluster("pods insecure"), {"pods": "insecure"}),
+        (cluster("pods verified"), {"pods": "verified"}),
+        (cluster("fallthrough"), {"fallthrough": ["."]}),
+        (cluster("fallthrough in-addr.arpa ip6.arpa"), {"fallthrough": ["in-addr.arpa", "ip6.arpa"]}),
+        (cluster("endpoint_pod_names"), {"endpoint-pod-names": True}),
+        (cluster("noendpoints"), {"endpoints": False}),
+        (cluster("ignore empty_service"), {"ignore-empty-service": True}),
+        (cluster("namespaces one two", "namespaces three"), {"namespaces": ["three"]}),
+        (cluster("namespaces one two"), {"namespaces": ["one", "two"]}),
+        (cluster("namespace_labels istio-injection=enabled"), {"namespace-labels": "istio-injection=enabled"}),
+        (cluster("labels environment in (a, b),app=nginx"), {"labels": "environment in (a, b),app=nginx"}),
+        (cluster("endpoint http://127.0.0.1:8001"), {"api-server": "http://127.0.0.1:8001"}),
+        (cluster("endpoint localhost:8080"), {"api-server": "http://localhost:8080"}),
+        (cluster("endpoint http://127.0.0.1:8001 http://127.0.0.1:8002"), {"api-server": "http://127.0.0.1:8001"}),
+        (cluster("kubeconfig /etc/kubeconfig"), {"kubeconfig": "/etc/kubeconfig", "context": ""}),
+        (cluster("kubeconfig /etc/kubeconfig blue"), {"kubeconfig": "/etc/kubeconfig", "context": "blue"}),
+        (cluster("endpoint http://a", "kubeconfig b"), {"kubeconfig": "b", "api-server": ""}),
+        (cluster("tls cert key ca"), {"api-server": ""}),
+        (
+            "example.org {\n}\ncluster.local in-addr.arpa {\nkubernetes {\nnamespaces a\n}\n}",
+            {"cluster": False, "namespaces": ["a"], "blocks.0.cluster": True},
+        ),
+    ],
+    "forward": [
+        (
+            block("forward . 192.0.2.1 [2001:db8::1]:54 2001:db8::2 192.0.2.2:5353"),
+            {
+                "forward.upstreams": ["192.0.2.1:53", "[2001:db8::1]:54", "[2001:db8::2]:53", "192.0.2.2:5353"],
+                "forward.resolv-conf": "", "forward.policy": "random", "forward.in-flight": 4_000,
+                "forward.force-tcp": False, "forward.except": [], "forward.zones": [],
+            },
+        ),
+        (block("forward . /etc/resolv.conf"), {"forward.upstreams": [], "forward.resolv-conf": "/etc/resolv.conf"}),
+        (block("forward . dns://192.0.2.1 tls://9.9.9.9"), {"forward.upstreams": ["192.0.2.1:53", "tls://9.9.9.9:853"]}),
+        (
+            block("forward . tls://9.9.9.9 192.0.2.1 {", "tls_servername dns.quad9.net", "}"),
+            {"forward.upstreams": ["tls://9.9.9.9:853#dns.quad9.net", "192.0.2.1:53"]},
+        ),
+        (
+            block("forward . tls://9.9.9.9%dns.quad9.net tls://9.9.9.9%dns.quad9.net:10853"),
+            {"forward.upstreams": ["tls://9.9.9.9:853#dns.quad9.net", "tls://9.9.9.9:10853#dns.quad9.net"]},
+        ),
+        *(
+            (block(f"forward . 192.0.2.1 {{\n{option}\n}}"), expected)
+            for option, expected in (
+                ("policy random", {"forward.policy": "random"}),
+                ("policy round_robin", {"forward.policy": "round-robin"}),
+                ("policy sequential", {"forward.policy": "sequential"}),
+                ("force_tcp", {"forward.force-tcp": True}),
+                ("prefer_udp", {"forward.force-tcp": False}),
+                ("max_concurrent 1000", {"forward.in-flight": 1000}),
+                ("max_concurrent 0", {"forward.in-flight": 4_000}),
+                ("except example.org 10.0.0.0/8", {"forward.except": ["example.org", "10.in-addr.arpa"]}),
+                ("tls", {"forward.tls-ca": ""}),
+                ("tls /etc/ca.pem", {"forward.tls-ca": "/etc/ca.pem"}),
+                ("failover SERVFAIL refused", {"forward.upstreams": ["192.0.2.1:53"]}),
+            )
+        ),
+        (
+            "example.org {\nforward example.org 192.0.2.1\n}",
+            {"names": ["example.org"], "forward.upstreams": ["192.0.2.1:53"], "forward.zones": []},
+        ),
+    ],
+    "several forwards: the first that a name fits decides": [
+        (
+            block("forward consul 192.0.2.1", "forward . 192.0.2.2"),
+            {
+                "forward.zones": [{"zone": "consul", "upstreams": ["192.0.2.1:53"]}],
+                "forward.upstreams": ["192.0.2.2:53"],
+            },
+        ),
+        (
+            block("forward consul 192.0.2.1"),
+            {"forward.zones": [{"zone": "consul", "upstreams": ["192.0.2.1:53"]}], "forward.upstreams": []},
+        ),
+        (
+            block("forward . 192.0.2.2", "forward consul 192.0.2.1"),
+            {"forward.zones": [], "forward.upstreams": ["192.0.2.2:53"]},
+        ),
+        (
+            block("forward . 192.0.2.2 {", "except consul", "}", "forward consul 192.0.2.1"),
+            {
+                "forward.zones": [{"zone": "consul", "upstreams": ["192.0.2.1:53"]}],
+                "forward.upstreams": ["192.0.2.2:53"],
+                "forward.except": [],
+            },
+        ),
+        (
+            block("forward consul 192.0.2.1 {", "except a.consul", "}", "forward . 192.0.2.2"),
+            {
+                "forward.zones": [
+                    {"zone": "consul", "upstreams": ["192.0.2.1:53"]},
+                    {"zone": "a.consul", "upstreams": ["192.0.2.2:53"]},
+                ],
+                "forward.except": [],
+            },
+        ),
+        (
+            block("forward a.b 192.0.2.1", "forward b 192.0.2.2", "forward c.b 192.0.2.3"),
+            {
+                "forward.zones": [
+                    {"zone": "b", "upstreams": ["192.0.2.2:53"]},
+                    {"zone": "a.b", "upstreams": ["192.0.2.1:53"]},
+                ],
+            },
+        ),
+        (
+            block("forward a 192.0.2.1 {", "max_concurrent 5", "}", "forward . 192.0.2.2 {", "max_concurrent 7", "}"),
+            {"forward.in-flight": 12},
+        ),
+    ],
+    "cache": [
+        (
+            block("cache"),
+            {
+                "cache.entries": 2 * 9984, "cache.ttl": [5, 3600], "cache.negative-ttl": [5, 1800],
+                "cache.failure-seconds": 5.0, "cache.stale-seconds": 0, "cache.prefetch-hits": 0,
+            },
+        ),
+        (block("cache 30"), {"cache.ttl": [5, 30], "cache.negative-ttl": [5, 30]}),
+        (block("cache 3"), {"cache.ttl": [3, 3], "cache.negative-ttl": [3, 3]}),
+        *(
+            (block(f"cache {{\n{option}\n}}"), expected)
+            for option, expected in (
+                ("success 4096", {"cache.entries": 4096 + 9984, "cache.ttl": [5, 3600]}),
+                ("success 5000 60", {"cache.entries": 4864 + 9984, "cache.ttl": [5, 60]}),
+                ("success 10 60 10", {"cache.entries": 1024 + 9984, "cache.ttl": [10, 60]}),
+                ("denial 9984 5", {"cache.negative-ttl": [5, 5]}),
+                ("denial 9984 60 0", {"cache.negative-ttl": [0, 60]}),
+                ("prefetch 10", {"cache.prefetch-hits": 10}),
+                ("prefetch 5 1m 20%", {"cache.prefetch-hits": 5}),
+                ("serve_stale", {"cache.stale-seconds": 3600}),
+                ("serve_stale 1h30m verify", {"cache.stale-seconds": 5400}),
+                ("serve_stale 10000h VERIFY", {"cache.stale-seconds": 7 * 86400}),
+                ("servfail 0", {"cache.failure-seconds": 0.0}),
+                ("servfail 1500ms", {"cache.failure-seconds": 1.5}),
+                ("servfail 5m", {"cache.failure-seconds": 5.0}),
+            )
+        ),
+    ],
+    "cache and what is in the cluster": [
+        (block("cache 10", "kubernetes cluster.local in-addr.arpa {", "ttl 30", "}"), {"ttl": 10, "negative-ttl": 10}),
+        (block("kubernetes cluster.local in-addr.arpa {", "ttl 0", "}", "cache 30"), {"ttl": 5, "negative-ttl": 5}),
+        (
+            block("kubernetes cluster.local ip6.arpa {", "ttl 30", "}", "cache 10 {", "disable success local", "}"),
+            {"ttl": 30, "negative-ttl": 10},
+        ),
+        (
+            block("cache 10 example.org", "kubernetes cluster.local in-addr.arpa {", "ttl 30", "}"),
+            {"ttl": 30, "negative-ttl": 30},
+        ),
+        (block("cache 30", "hosts {", "fallthrough", "}"), {"hosts.ttl": 30}),
+    ],
+    "hosts": [
+        (block("hosts {", "fallthrough", "}"), {"hosts.files": ["/etc/hosts"], "hosts.entries": [], "hosts.ttl": 3600}),
+        (block("hosts /etc/more {", "fallthrough", "}"), {"hosts.files": ["/etc/more"]}),
+        (block("root /srv", "hosts more {", "fallthrough", "}"), {"hosts.files": ["/srv/more"]}),
+        (
+            block("hosts {", "192.0.2.1 a.example b.example", "::1 localhost", "ttl 60", "fallthrough", "}"),
+            {"hosts.entries": ["192.0.2.1 a.example b.example", "::1 localhost"], "hosts.ttl": 60},
+        ),
+        (block("hosts {", "reload 0", "reload 1.5s", "fallthrough", "}"), {"hosts.files": ["/etc/hosts"]}),
+    ],
+    "addresses and sizes": [
+        (block("bind 127.0.0.1 ::1", "bind 127.0.0.2"), {"listen": ["127.0.0.1:53", "[::1]:53", "127.0.0.2:53"]}),
+        (block("bind 127.0.0.1 127.0.0.2 {", "except 127.0.0.1", "}"), {"listen": ["127.0.0.2:53"]}),
+        (block("bind localhost"), {"listen": ["127.0.0.1:53"]}),
+        (block("bufsize"), {"udp-size": 1232}),
+        (block("bufsize 512"), {"udp-size": 512}),
+    ],
+    "what operators see": [
+        (block("health"), {"http": ["0.0.0.0:8080", "[::]:8080"]}),
+        (block("health 127.0.0.1:81"), {"http": ["127.0.0.1:81"]}),
+        (block("ready"), {"http": ["0.0.0.0:8181", "[::]:8181"]}),
+        (block("ready [::1]:81 {", "monitor continuously", "}"), {"http": ["[::1]:81"]}),
+        (block("prometheus"), {"http": ["127.0.0.1:9153"]}),
+        (block("prometheus 0.0.0.0:9153"), {"http": ["0.0.0.0:9153"]}),
+        (
+            "a {\nprometheus 127.0.0.1:1\nhealth 127.0.0.1:2\n}\nb {\nprometheus 127.0.0.1:1\nready 127.0.0.1:3\n}",
+            {"http": ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]},
+        ),
+    ],
+    "acl": [
+        (
+            block("acl {", "allow net 10.0.0.0/8 192.0.2.1", "block", "}"),
+            {
+                "acl": [
+                    {
+                        "zones": ["."],
+                        "policies": [
+                            {"action": "allow", "types": [], "networks": ["10.0.0.0/8", "192.0.2.1"]},
+                            {"action": "block", "types": [], "networks": []},
+                        ],
+                    },
+                ],
+            },
+        ),
+        (
+            block("acl example.org {", "filter type A AAAA net *", "}", "acl {", "DROP type * net ::/0", "}"),
+            {
+                "acl": [
+                    {"zones": ["example.org"], "policies": [{"action": "filter", "types": [1, 28], "networks": []}]},
+                    {"zones": ["."], "policies": [{"action": "drop", "types": [], "networks": ["::/0"]}]},
+                ],
+            },
+        ),
+    ],
+    "rewrite": [
+        (
+            block(f"rewrite {text}"),
+            {"rewrite": [{"type": kind, "stop": True, **({"match": "exact"} if "name" in rule else {}), **rule}]},
+        )
+        for text, kind, rule in (
+            ("name a b", "name", {"name": "a", "replacement": "b", "auto": False, "answers": []}),
+            (
+                "continue name suffix .a .b answer auto",
+                "name",
+                {"name": ".a", "replacement": ".b", "match": "suffix", "stop": False, "auto": True, "answers": []},
+            ),
+            (
+                "stop {\nname regex (.*)\\.a {1}.b\nanswer name (.*)\\.b {1}.a\nanswer value (.*)\\.b {1}.a\n}",
+                "name",
+                {
+                    "name": "(.*)\\.a", "replacement": "{1}.b", "match": "regex", "auto": False,
+                    "answers": [
+                        {"part": "name", "pattern": "(.*)\\.b", "replacement": "{1}.a"},
+                        {"part": "value", "pattern": "(.*)\\.b", "replacement": "{1}.a"},
+                    ],
+                },
+            ),
+            ("ttl a.example 30", "ttl", {"name": "a.example", "lowest": 30, "highest": 30}),
+            ("ttl prefix a. 30-60", "ttl", {"name": "a.", "match": "prefix", "lowest": 30, "highest": 60}),
+            ("ttl a. -60", "ttl", {"name": "a.", "lowest": 0, "highest": 60}),
+            ("ttl a. 30-", "ttl", {"name": "a.", "lowest": 30, "highest": 0x7FFFFFFF}),
+            ("rcode prefix a NXDOMAIN 0", "rcode", {"name": "a", "match": "prefix", "rcode": 3, "replacement": 0}),
+            ("type ANY HINFO", "type", {"rtype": 255, "replacement": 13}),
+            ("class CH IN", "class", {"rclass": 3, "replacement": 1}),
+        )
+    ],
+    "template": [
+        (
+            "example.org {\ntemplate ANY AAAA {\nrcode NXDOMAIN\n}\n}",
+            {
+                "template": [
+                    {
+                        "qclass": 255, "qtype": 28, "zones": ["example.org"], "patterns": [], "answer": [],
+                        "authority": [], "additional": [], "rcode": 3, "reason": None, "fall-through": [],
+                    },
+                ],
+            },
+        ),
+        (
+            block(
+                "template IN A a.example b.example {", 'match "^x[.]" "^y[.]"',
+                'answer "{{ .Name }} 60 IN A 192.0.2.1"',
+                'ederror 21 "no such thing"', "fallthrough", "}",
+            ),
+            {
+                "template": [
+                    {
+                        "qclass": 1, "qtype": 1, "zones": ["a.example", "b.example"], "patterns": ["^x[.]", "^y[.]"],
+                        "answer": ["{{ .Name }} 60 IN A 192.0.2.1"], "authority": [], "additional": [], "rcode": 0,
+                        "reason": {"text": "no such thing", "code": 21}, "fall-through": ["."],
+                    },
+                ],
+            },
+        ),
+    ],
+    "autopath": [
+        (block("kubernetes c.example ip6.arpa {", "pods verified", "}", "autopath @kubernetes"), {"autopath": True}),
+        (block("autopath @kubernetes", "kubernetes cluster.local in-addr.arpa"), {"autopath": False}),
+    ],
+    "small ones": [
+        (block("any"), {"any": True}),
+        (block("minimal"), {"minimal": True}),
+        (block("nsid use The Force"), {"nsid": "use The Force"}),
+        (block("errors {", 'consolidate 5m ".* i/o timeout$" warning', "stacktrace", "}"), {"cluster": False}),
+        (block("loop", "reload 10s 5s", "loadbalance round_robin"), {"cluster": False}),
+    ],
+}  # fmt: skip
+
+
+class TestWhatEachDirectiveBecomes:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [pytest.param(*each, id=f"{about}-{n}") for about, cases in SETTINGS.items() for n, each in enumerate(cases)],
+    )
+    def test_becomes_settings(self, text: str, expected: dict[str, Any]) -> None:
+        blocks = config.blocks(translated(text).config)
+        found = {}
+        for path in expected:
+            # `blocks.0.names` is one of the block behind the first.
+            _, number, rest = path.split(".", 2) if path.startswith("blocks.") else ("", "-1", path)
+            found[path] = value(blocks[int(number) + 1], rest)
+        assert found == expected
+
+    @pytest.mark.parametrize(
+        "text",
+        [text for cases in SETTINGS.values() for text, _ in cases],
+    )
+    def test_the_order_of_directives_means_nothing_but_among_those_of_one_name(self, text: str) -> None:
+        found = corefile(text)
+        turned = msgspec.structs.replace(
+            found,
+            blocks=tuple(
+                msgspec.structs.replace(each, directives=tuple(sorted(each.directives, key=lambda each: each.name)))
+                for each in found.blocks
+            ),
+        )
+        expected, turned_config = translate(found).config, translate(turned).config
+        assert msgspec.structs.replace(turned_config, http=()) == msgspec.structs.replace(expected, http=())
+        assert set(turned_config.http) == set(expected.http)
+
+
+class TestSettingsThatTheConfigurationLacks:
+    @pytest.mark.parametrize("path", WANTED)
+    def test_are_wanted_only_as_long_as_it_does(self, path: str) -> None:
+        with pytest.raises(KeyError):
+            value(config.Config(), path)

@@ -1,0 +1,303 @@
+"""Corefiles as configuration: as a whole, with what is wrong in them, and with what does nothing here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from clusterdns.config import Config
+from clusterdns.corefile import CorefileError, Disk, read, translate
+from tests.test_corefiles_in_the_wild import IN_THE_WILD
+from tests.translated import block, cluster, faults, translated, warnings
+
+DATA = Path(__file__).parent / "data/corefiles"
+
+KUBEADM = (DATA / "kubeadm.corefile").read_text()
+
+
+class TestKubeadm:
+    def test_becomes_the_configuration_that_it_stands_for(self) -> None:
+        config = translated(KUBEADM).config
+        default = Config()
+        assert config == msgspec.structs.replace(
+            default,
+            listen=("0.0.0.0:53", "[::]:53"),
+            negative_ttl=30,
+            pods="insecure",
+            udp_size=4096,
+            search="client",
+            forward=msgspec.structs.replace(default.forward, in_flight=1000),
+            cache=msgspec.structs.replace(
+                default.cache, entries=2 * 9984, ttl=(5, 30), negative_ttl=(5, 30), stale_seconds=0, prefetch_hits=0
+            ),
+            http=("0.0.0.0:8080", "[::]:8080", "0.0.0.0:8181", "[::]:8181", "0.0.0.0:9153", "[::]:9153"),
+        )
+
+    def test_is_understood_line_by_line(self) -> None:
+        understood = translated(KUBEADM).understood
+        assert [line.removeprefix("/etc/coredns/").split(": ")[:2] for line in understood] == [
+            ["Corefile:3", "errors"],
+            ["Corefile:4", "health"],
+            ["Corefile:7", "ready"],
+            ["Corefile:8", "kubernetes"],
+            ["Corefile:13", "prometheus"],
+            ["Corefile:14", "forward"],
+            ["Corefile:17", "cache"],
+            ["Corefile:21", "loop"],
+            ["Corefile:22", "reload"],
+            ["Corefile:23", "loadbalance"],
+        ]
+        kubernetes = next(line for line in understood if ": kubernetes: " in line)
+        for part in ("zone cluster.local", "ttl 30", "pods insecure", "fallthrough in-addr.arpa, ip6.arpa"):
+            assert f"; {part}" in kubernetes
+
+    def test_has_upstreams_in_the_hosts_resolv_conf(self) -> None:
+        assert translated(KUBEADM).config.forward.resolv_conf == "/etc/resolv.conf"
+
+
+FAULTS: dict[str, list[str]] = {
+    "": ["Corefile:1: expected a server block, such as .:53 { ... }"],
+    "https://example.org {\n}": ["Corefile:1: https://: not supported"],
+    "a:99999 {\n}": ["Corefile:1: 'a:99999': expected a port from 0 to 65535 behind the last colon, not 99999"],
+    block("k8s_external example.org", "dns64", "nonsense"): [
+        "Corefile:2: k8s_external: not supported", "Corefile:3: dns64: not supported",
+        "Corefile:4: nonsense: not supported",
+    ],
+    block("proxy . 192.0.2.1"): ["Corefile:2: proxy: not supported"],
+    block("cache 30", "cache 60"): [
+        "Corefile:3: cache: expected one in a server block, not another than at /etc/coredns/Corefile:2",
+    ],
+    block("kubernetes in-addr.arpa"): ["Corefile:2: kubernetes: expected a zone such as cluster.local among its zones"],
+    block("kubernetes"): ["Corefile:2: kubernetes: .: expected a name such as cluster.local"],
+    block("kubernetes cluster.local svc.cluster.local"): [
+        "Corefile:2: kubernetes: svc.cluster.local within another of its zones: not supported",
+    ],
+    cluster("ttl 3601", "ttl", "ttl -1", "ttl x"): [
+        "Corefile:3: kubernetes: ttl: expected seconds from 0 to 3600, not 3601",
+        "Corefile:4: kubernetes: ttl: expected seconds from 0 to 3600, not nothing",
+        "Corefile:5: kubernetes: ttl: expected seconds from 0 to 3600, not -1",
+        "Corefile:6: kubernetes: ttl: expected seconds from 0 to 3600, not x",
+    ],
+    cluster("pods unsure", "pods"): [
+        "Corefile:3: kubernetes: pods: expected disabled, insecure or verified, not unsure",
+        "Corefile:4: kubernetes: pods: expected disabled, insecure or verified, not nothing",
+    ],
+    cluster("multicluster a.example", "noendpoints now"): [
+        "Corefile:3: kubernetes: multicluster: not supported",
+        "Corefile:4: kubernetes: noendpoints: expected no arguments, not now",
+    ],
+    cluster("namespaces a", "namespace_labels b=c"): [
+        "Corefile:2: kubernetes: expected namespaces or namespace_labels, not both",
+    ],
+    cluster("noendpoints", "ignore empty_service"): [
+        "Corefile:2: kubernetes: expected ignore empty_service or noendpoints, not both",
+    ],
+    cluster("fallthrough a.cluster.local"): [
+        "Corefile:3: kubernetes: fallthrough: a.cluster.local, which is a part of a zone: not supported",
+    ],
+    cluster("endpoint ftp://a"): [
+        "Corefile:3: kubernetes: endpoint: expected a URL such as https://10.0.0.1:6443, not ftp://a",
+    ],
+    "a {\nkubernetes {\nlabels x=y\n}\n}\nb {\nkubernetes\n}": [
+        "Corefile:6: another labels than the server block at /etc/coredns/Corefile:1 has: not supported",
+    ],
+    block("forward ."): ["Corefile:2: forward: expected FROM TO..., not ."],
+    block("forward . 192.0.2.999 https://9.9.9.9 ns.example.org /etc/resolv.conf 192.0.2.1"): [
+        "Corefile:2: forward: 192.0.2.999: expected ADDRESS, ADDRESS:PORT or tls://ADDRESS#NAME",
+        "Corefile:2: forward: https://9.9.9.9: not supported",
+        "Corefile:2: forward: the name ns.example.org in the place of an address: not supported",
+        "Corefile:2: forward: /etc/resolv.conf together with other upstreams: not supported",
+    ],
+    block(f"forward . {'192.0.2.1 ' * 16}"): ["Corefile:2: forward: expected at most 15 upstreams, not 16"],
+    block("forward . 192.0.2.1 {", "policy best", "max_concurrent -1", "health_check 5", "spray", "}"): [
+        "Corefile:3: forward: policy: expected random, round_robin or sequential, not best",
+        "Corefile:4: forward: max_concurrent: expected a number of 0 or more, not -1",
+        "Corefile:5: forward: health_check: expected a duration such as 5s or 1h30m, not 5",
+        "Corefile:6: forward: spray: not supported",
+    ],
+    block("forward . 192.0.2.1 {", "failover NXDOMAIN", "tls cert key ca", "}"): [
+        "Corefile:2: forward: forward.tls-certificate: not supported",
+        "Corefile:2: forward: forward.tls-key: not supported",
+        "Corefile:2: forward: forward.failover: not supported",
+    ],
+    cluster("endpoint https://a", "tls cert key ca"): [
+        "Corefile:2: kubernetes: api-certificate: not supported",
+        "Corefile:2: kubernetes: api-key: not supported",
+        "Corefile:2: kubernetes: api-authority: not supported",
+    ],
+    block("forward a 192.0.2.1 {", "except b.a", "}", "forward c.b.a 192.0.2.2"): [
+        "Corefile:5: forward: c.b.a within a zone that is not forwarded: not supported",
+    ],
+    block("forward a /etc/resolv.conf", "forward . 192.0.2.1"): [
+        "Corefile:2: forward: /etc/resolv.conf for a only: not supported",
+    ],
+    block("forward a 192.0.2.1", "forward . 192.0.2.2 {", "force_tcp", "}"): [
+        "Corefile:3: forward: another force-tcp than /etc/coredns/Corefile:2 has: not supported",
+    ],
+    block("forward a 192.0.2.1 {", "next NXDOMAIN", "}", "forward . 192.0.2.2"): [
+        "Corefile:3: forward: next: not supported",
+    ],
+    block("cache 0"): ["Corefile:2: cache: expected a TTL in seconds of 1 or more, not 0"],
+    block(
+        "cache {", "success", "prefetch 5 1m 5%", "prefetch 5 1m 20", "serve_stale 1h later", "servfail 6m", "x", "}",
+    ): [
+        "Corefile:3: cache: success: expected CAPACITY [TTL [MINTTL]], not nothing",
+        "Corefile:4: cache: prefetch: expected a percentage from 10 to 90, not 5",
+        "Corefile:5: cache: prefetch: expected a percentage from 10% to 90%, not 20",
+        "Corefile:6: cache: serve_stale: expected immediate or verify, not later",
+        "Corefile:7: cache: servfail: expected a duration such as 5s or 1h30m from 0s to 300s, not 6m",
+        "Corefile:8: cache: x: not supported",
+    ],
+    block("hosts {", "192.0.2.1", "192.0.2.256 a", "192.0.2.1 *.example.org", "192.0.2.1 a..b", "ttl 0", "}"): [
+        "Corefile:3: hosts: 192.0.2.1: expected ADDRESS NAME [ALIAS...], not nothing",
+        "Corefile:4: hosts: 192.0.2.256: expected ADDRESS NAME [ALIAS...]",
+        "Corefile:5: hosts: 192.0.2.1: *.example.org: not supported",
+        "Corefile:6: hosts: 192.0.2.1: a..b is no host name",
+        "Corefile:7: hosts: ttl: expected seconds from 1 to 65535, not 0",
+    ],
+    block("bind eth0"): ["Corefile:2: bind: the interface eth0 in the place of an address: not supported"],
+    block("bufsize 100", "health 8080", "prometheus a b", "nsid", "log . {", "class odd", "}"): [
+        "Corefile:2: bufsize: expected bytes from 512 to 4096, not 100",
+        "Corefile:3: health: expected ADDRESS:PORT or :PORT, not 8080",
+        "Corefile:4: prometheus: expected at most one address, not a b",
+        "Corefile:7: log: class: expected success, denial, error or all, not odd",
+    ],
+    block("loadbalance weighted file", "reload 1s"): [
+        "Corefile:2: loadbalance: weighted: not supported",
+        "Corefile:3: reload: expected a duration such as 5s or 1h30m of 2s or more, not 1s",
+    ],
+    block("autopath @erratic"): ["Corefile:2: autopath: @erratic in the place of @kubernetes: not supported"],
+    block("acl {", "refuse", "block type ODD", "block 10.0.0.0/8", "block file a", "}"): [
+        "Corefile:3: acl: refuse: expected one of allow, block, filter, drop",
+        "Corefile:4: acl: block: 'ODD' is no record type: expected one such as A, SRV or TYPE65280",
+        "Corefile:5: acl: block: expected type, net or file, not 10.0.0.0/8",
+        "Corefile:6: acl: block: file: not supported",
+    ],
+    block("rewrite edns0 nsid set", "rewrite", "rewrite answer name a b", "rewrite name a", "rewrite ttl a -"): [
+        "Corefile:2: rewrite: edns0: not supported",
+        "Corefile:3: rewrite: expected name, ttl, rcode, type or class, not nothing",
+        "Corefile:4: rewrite: expected a name rule before the answer",
+        "Corefile:5: rewrite: expected [exact|prefix|suffix|substring|regex] and 2 words, not a",
+        "Corefile:6: rewrite: expected a TTL such as 30, 30-60, 30- or -60, not -",
+    ],
+    block("rewrite name like a b", "rewrite name exact a b c"): [
+        "Corefile:2: rewrite: expected exact, prefix, suffix, substring or regex, not like",
+        "Corefile:3: rewrite: expected answer auto, answer name FROM TO or answer value FROM TO behind the names",
+    ],
+    block("template IN", "template XX A {", "rcode ODD", "}"): [
+        "Corefile:2: template: expected CLASS TYPE [ZONE...], not IN",
+        "Corefile:3: template: expected a class, IN, CH, HS, NONE, ANY, not XX",
+        "Corefile:4: template: rcode: expected a response code such as NXDOMAIN, not ODD",
+    ],
+}  # fmt: skip
+
+
+class TestWhatCanNotBe:
+    @pytest.mark.parametrize(("text", "expected"), FAULTS.items())
+    def test_is_told_all_at_once_with_file_and_line(self, text: str, expected: list[str]) -> None:
+        assert faults(text) == expected
+
+    @pytest.mark.parametrize(
+        ("directive", "start", "named"),
+        [
+            ("rewrite name regex (a {1}", "Corefile:2: rewrite: ", "(a"),
+            ("rewrite name regex a {1}", "Corefile:2: rewrite: ", "{1}"),
+            ("acl {\nallow net 10.0.0.0/33\n}", "Corefile:3: acl: allow: ", "10.0.0.0/33"),
+            ("template IN A {\nmatch (a\n}", "Corefile:2: template: ", "(a"),
+            ('template IN A {\nanswer "{{ .Name"\n}', "Corefile:2: template: ", "{{ .Name"),
+        ],
+    )
+    def test_is_a_rule_that_can_not_be_followed(self, directive: str, start: str, named: str) -> None:
+        (fault,) = faults(block(directive))
+        assert fault.startswith(start)
+        assert named in fault
+
+    def test_is_told_of_all_server_blocks_and_of_their_keys(self) -> None:
+        assert faults("a:x {\ncache 0\n}\nb {\ndns64\n}") == [
+            "Corefile:1: 'a:x': expected a port from 0 to 65535 behind the last colon, not x",
+            "Corefile:2: cache: expected a TTL in seconds of 1 or more, not 0",
+            "Corefile:5: dns64: not supported",
+        ]
+
+
+class TestThoseWhoAreLenient:
+    def test_are_warned_of_what_is_not_supported(self) -> None:
+        text = block("dns64", "kubernetes cluster.local in-addr.arpa {", "multicluster a.example", "}")
+        assert warnings(text, lenient=True) == [
+            "Corefile:2: dns64: not supported",
+            "Corefile:4: kubernetes: multicluster: not supported",
+        ]
+        assert translated(text, lenient=True).config.zone == ("cluster.local",)
+
+    def test_are_not_spared_what_is_wrong(self) -> None:
+        with pytest.raises(CorefileError, match="Corefile:3: cache: expected a TTL"):
+            translated(block("dns64", "cache 0"), lenient=True)
+
+    def test_need_something_that_is_supported(self) -> None:
+        with pytest.raises(CorefileError, match="Corefile:1: expected a server block"):
+            translated("https://. {\n}", lenient=True)
+
+
+WARNINGS = {
+    block("debug", "pprof", "trace", "dnstap a b", "local"): [
+        f"Corefile:{2 + n}: {name}: it does nothing here"
+        for n, name in enumerate(("debug", "pprof", "trace", "dnstap", "local"))
+    ],
+    cluster("resyncperiod 5m", "upstream"): [
+        "Corefile:3: kubernetes: resyncperiod: it does nothing here, nor in CoreDNS since 1.7",
+        "Corefile:4: kubernetes: upstream: it does nothing here, nor in CoreDNS since 1.7",
+    ],
+    cluster("endpoint http://a http://b"): ["Corefile:3: kubernetes: endpoint: only the first one is used: http://a"],
+    cluster("endpoint http://a", "kubeconfig b"): ["Corefile:2: kubernetes: endpoint does nothing beside kubeconfig"],
+    block("forward . 192.0.2.1 {", "max_fails 3", "expire 10s", "}"): [
+        "Corefile:3: forward: max_fails: it does nothing here",
+        "Corefile:4: forward: expire: it does nothing here: connections are kept while they are of use",
+    ],
+    block("forward . 192.0.2.1", "forward a 192.0.2.2"): [
+        "Corefile:3: forward: it does nothing: what stands before it takes all its names",
+    ],
+    block("autopath @kubernetes"): ["Corefile:2: autopath: it does nothing without kubernetes and pods verified"],
+    block("cache {", "servfail 1m", "}"): ["Corefile:3: cache: servfail: a failure is remembered for 5 s at most"],
+    KUBEADM.replace("lameduck 5s", ""): [],
+}
+
+
+class TestWhatDoesNothingHere:
+    @pytest.mark.parametrize(("text", "expected"), WARNINGS.items())
+    def test_is_warned_of(self, text: str, expected: list[str]) -> None:
+        assert warnings(text) == expected
+
+
+NOT_SUPPORTED = {
+    "kops.corefile": ["kops.corefile:25: dns64"],
+    "kubespray.corefile": ["kubespray.corefile:32: k8s_external"],
+    "no-braces.corefile": ["no-braces.corefile:3: file"],
+    "openshift.corefile": ["openshift.corefile:41: chaos"],
+    "snippets.corefile": ["snippets.corefile:19: tls://"],
+}
+"""What the Corefiles of the wild have, and this server has not."""
+
+
+class TestInTheWild:
+    @pytest.mark.parametrize("path", IN_THE_WILD)
+    def test_a_corefile_is_translated_or_told_what_is_not_supported(self, path: str) -> None:
+        environment = {"UPSTREAM_DNS": "192.0.2.1", "CORP_DNS": "192.0.2.2"}
+        found = read(DATA / path, Disk(), environment)
+        if path in NOT_SUPPORTED:
+            with pytest.raises(CorefileError) as raised:
+                translate(found)
+            expected = [f"{DATA.resolve()}/{each}: not supported" for each in NOT_SUPPORTED[path]]
+            assert [str(each) for each in raised.value.faults] == expected
+        translation = translate(found, lenient=True)
+        assert translation.understood
+        assert len([translation.config, *translation.config.blocks]) >= len(
+            [each for each in found.blocks if not each.keys[0].text.startswith("tls://")]
+        )
+
+    def test_a_stub_domain_is_a_block_of_its_own(self) -> None:
+        config = translate(read(DATA / "stub-domain.corefile", Disk(), {})).config
+        (stub,) = config.blocks
+        assert (stub.names, stub.cluster, stub.forward.upstreams) == (("consul.local",), False, ("10.150.0.1:53",))
+        assert config.listen == stub.listen
