@@ -1,0 +1,384 @@
+"""Questions rewritten on their way in, and what was rewritten undone on the way out.
+
+The client gets its own question back. What else of the reply is undone, a rule says: `exact` rules put the names of the
+answer back by themselves, the others do with `auto` or with patterns of their own. A name that was rewritten twice is
+undone in the reverse order. Rules see a name as text, in lower case and with its last dot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from struct import pack, unpack
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct
+
+from clusterdns import wire
+from clusterdns.around.message import Message, has_question, read_message
+from clusterdns.around.patterns import NotAPattern
+from clusterdns.around.reactions import worked_on
+from clusterdns.around.renaming import Match, NotARule, Rename, by_pattern, renamer, within
+from clusterdns.around.zone_text import NotARecord, name_from_text, name_text
+from clusterdns.names import Name
+from clusterdns.queries import HEADER, OPCODE_QUERY, FormatError, read_query
+from clusterdns.records import Answer, Rcode, Reason
+
+if TYPE_CHECKING:
+    from clusterdns.queries import Query
+    from clusterdns.respond import Client, Reaction, Respond
+    from clusterdns.wire import Dialect
+
+MOST_RULES = 1000
+
+MOST_NAMES = 10_000
+"""How many names are remembered by what the rules make of them; then all are forgotten."""
+
+MOST_REPLIES = 1000
+"""How many replies are remembered as they were put back; then all are forgotten."""
+
+LARGEST_REPLY = 1232
+"""Bytes of a reply that is remembered."""
+
+HIGHEST_TTL = 0x7FFFFFFF
+
+
+class AnswerRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """Rewrites names of the reply: the owners of its records, or the names that their data leads to."""
+
+    part: Literal["name", "value"]
+    pattern: str
+    replacement: str
+    """With `{1}` for what the first group matched, and so on."""
+
+
+class NameRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="name"):
+    name: str
+    replacement: str
+    """With `{1}` for what the first group of a `regex` matched, and so on."""
+    match: Match = "exact"
+    stop: bool = True
+    """Whether the rules behind it are left out once it has matched."""
+    auto: bool = False
+    """Whether names of the reply are put back; `exact` rules always do."""
+    answers: tuple[AnswerRule, ...] = ()
+
+
+class TtlRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="ttl"):
+    """Keeps the TTLs of the reply within bounds, in seconds."""
+
+    name: str
+    lowest: int
+    highest: int
+    match: Match = "exact"
+    stop: bool = True
+
+
+class RcodeRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="rcode"):
+    name: str
+    rcode: int
+    replacement: int
+    match: Match = "exact"
+    stop: bool = True
+
+
+class TypeRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="type"):
+    rtype: int
+    replacement: int
+    stop: bool = True
+
+
+class ClassRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="class"):
+    rclass: int
+    replacement: int
+    stop: bool = True
+
+
+class OtherRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="other"):
+    """What CoreDNS can rewrite besides: `edns0`, `cname`. Raises NotSupported wherever it is used."""
+
+    field: str
+
+
+Rule: TypeAlias = NameRule | TtlRule | RcodeRule | TypeRule | ClassRule | OtherRule
+
+
+class NotSupported(NotARule):
+    """A rule that only CoreDNS can follow."""
+
+
+def rewriting(respond: Respond, rules: Sequence[Rule], dialect: Dialect, *, stream: bool) -> Respond:
+    """The responder behind these rules, which are tried in their order. Raises NotARule.
+
+    stream: whether replies may be as long as TCP takes them.
+    """
+    steps = _steps(rules)
+    if not steps:
+        return respond
+    rewriter = _Rewriter(respond, steps, dialect, stream=stream)
+    plan_of = rewriter.plans.get
+    # The type and the class are part of what is remembered only if a rule asks for them.
+    asked = 4 if any(isinstance(rule, TypeRule | ClassRule) for rule in rules) else 0
+
+    def rewritten(packet: bytes, client: Client) -> Reaction:
+        name_end = packet.find(0, HEADER)
+        key = packet[HEADER : name_end + 1].lower() + packet[name_end + 1 : name_end + 1 + asked]
+        plan = plan_of(key, _UNKNOWN)
+        if plan is None:
+            return respond(packet, client)
+        if plan is _UNKNOWN:
+            return rewriter.meet(packet, client, key, name_end)
+        return rewriter.follow(plan, packet, client, name_end)
+
+    return rewritten
+
+
+Undo: TypeAlias = Callable[[Message], None]
+
+
+class _Asked(Struct):
+    """A question on its way through the rules."""
+
+    name: str
+    qtype: int
+    qclass: int
+    undo: tuple[Undo, ...] = ()
+    """What to do to the reply, the last first."""
+
+
+Step: TypeAlias = Callable[[_Asked], bool]
+"""Follows a rule, and says whether that was the last one."""
+
+
+class _Plan(Struct, frozen=True):
+    """What the rules make of a question."""
+
+    name: Name
+    asked: bytes
+    """Type and class; nothing if they stay as they are."""
+    undo: tuple[Undo, ...]
+    fault: str = ""
+    """Why there is no such question."""
+
+
+_UNKNOWN = _Plan(b"", b"", ())
+
+
+class _Rewriter:
+    def __init__(self, respond: Respond, steps: Sequence[Step], dialect: Dialect, *, stream: bool) -> None:
+        self.plans: dict[bytes, _Plan | None] = {}
+        """By the lowered name, and type and class if they matter; None: no rule wants it."""
+        self.undone: dict[tuple[bytes, ...], tuple[bytes, bytes]] = {}
+        """By the reply and the query, without IDs and lowered: what stands before the question, and what behind."""
+        self._respond = respond
+        self._steps = steps
+        self._dialect = dialect
+        self._stream = stream
+
+    def meet(self, packet: bytes, client: Client, key: bytes, name_end: int) -> Reaction:
+        """Answer a question that is not known yet."""
+        try:
+            query = read_query(packet)
+        except FormatError:
+            return self._respond(packet, client)
+        if query.is_response or query.opcode != OPCODE_QUERY:
+            return self._respond(packet, client)
+        plan = self._plan(query)
+        if query.name_end == name_end:  # else there are zeros in it, and another name could begin like it
+            if len(self.plans) >= MOST_NAMES:
+                self.plans.clear()
+            self.plans[key] = plan
+        if plan is None:
+            return self._respond(packet, client)
+        return self.follow(plan, packet, client, query.name_end)
+
+    def _plan(self, query: Query) -> _Plan | None:
+        question = query.question
+        text = name_text(question.name)
+        asked = _Asked(text, question.qtype, question.qclass)
+        for step in self._steps:
+            if step(asked):
+                break
+        try:
+            name = question.name if asked.name == text else name_from_text(asked.name)
+        except NotARecord as error:
+            return _Plan(question.name, b"", (), str(error))
+        was = (question.name, question.qtype, question.qclass)
+        if (name, asked.qtype, asked.qclass) == was and not asked.undo:
+            return None
+        typed = b"" if (asked.qtype, asked.qclass) == was[1:] else pack("!HH", asked.qtype, asked.qclass)
+        return _Plan(name, typed, asked.undo)
+
+    def follow(self, plan: _Plan, packet: bytes, client: Client, name_end: int) -> Reaction:
+        if plan.fault:
+            return self._failure(packet, f"the name can not be rewritten: {plan.fault}")
+        asked = plan.asked or packet[name_end + 1 : name_end + 5]
+        reaction = self._respond(packet[:HEADER] + plan.name + asked + packet[name_end + 5 :], client)
+        return worked_on(reaction, lambda reply: self._undone(plan, packet, name_end, reply))
+
+    def _undone(self, plan: _Plan, packet: bytes, name_end: int, reply: bytes) -> bytes | None:
+        if not has_question(reply):
+            return reply
+        form = (reply[2:], packet[HEADER : name_end + 1].lower(), packet[name_end + 1 :])
+        known = self.undone.get(form)
+        if known is not None:
+            return packet[:2] + known[0] + packet[HEADER : name_end + 5] + known[1]
+        try:
+            message = read_message(reply)
+            for undo in reversed(plan.undo):
+                undo(message)
+            written = message.to(packet, name_end, self._space(packet, message))
+        except (FormatError, NotARecord) as error:
+            return self._failure(packet, f"the reply can not be rewritten: {error}")
+        if len(reply) <= LARGEST_REPLY and len(packet) <= LARGEST_REPLY:
+            if len(self.undone) >= MOST_REPLIES:
+                self.undone.clear()
+            self.undone[form] = written[2:HEADER], written[name_end + 5 :]
+        return written
+
+    def _space(self, packet: bytes, message: Message) -> int:
+        if self._stream:
+            return wire.LARGEST
+        return wire.udp_space(read_query(packet), self._dialect) if message.opt else wire.SMALLEST_UDP
+
+    def _failure(self, packet: bytes, reason: str) -> bytes | None:
+        try:
+            query = read_query(packet)
+        except FormatError:
+            return wire.write_error(packet)
+        failed = Answer(rcode=Rcode.SERVFAIL, authoritative=False, reason=Reason(reason))
+        return wire.encode(query, failed, None, self._dialect, stream=self._stream).to(packet, query.name_end)
+
+
+# Rules, made ready
+
+
+def _steps(rules: Sequence[Rule]) -> list[Step]:
+    if len(rules) > MOST_RULES:
+        raise NotARule(f"rewrite: {len(rules)} rules, more than {MOST_RULES}")
+    found = []
+    for number, rule in enumerate(rules, 1):
+        try:
+            found.append(_step(rule))
+        except NotSupported as error:
+            raise NotSupported(f"rewrite rule {number}: {error}") from error
+        except (NotAPattern, NotARule) as error:
+            raise NotARule(f"rewrite rule {number}: {error}") from error
+    return found
+
+
+def _step(rule: Rule) -> Step:
+    match rule:
+        case NameRule():
+            return _name_step(rule)
+        case TtlRule():
+            if not 0 <= rule.lowest <= rule.highest <= HIGHEST_TTL:
+                raise NotARule(f"{rule.lowest}-{rule.highest} is no range of TTLs")
+            return _reply_step(rule, _ttls_within(rule.lowest, rule.highest))
+        case RcodeRule():
+            if not (0 <= rule.rcode <= 0xF and 0 <= rule.replacement <= 0xF):
+                raise NotSupported("only the rcodes 0 to 15 can be rewritten")
+            return _reply_step(rule, _other_rcode(rule.rcode, rule.replacement))
+        case TypeRule() | ClassRule():
+            return _typed_step(rule)
+    raise NotSupported(f"{rule.field} is not supported: names, answers, TTLs, types, classes and rcodes are rewritten")
+
+
+def _name_step(rule: NameRule) -> Step:
+    rename = renamer(rule.match, rule.name, rule.replacement)
+    is_exact = rule.match == "exact"
+    if rule.auto and not is_exact and any(each.part == "name" for each in rule.answers):
+        raise NotARule("names of the answer are put back either automatically or by patterns of their own")
+    undo = [
+        (_rename_owners if each.part == "name" else _rename_values)(by_pattern(each.pattern, each.replacement))
+        for each in rule.answers
+    ]
+    if rule.auto and rule.match == "suffix":
+        undo = [*_put_back(renamer("suffix", rule.replacement, rule.name)), *undo]
+    always = rule.match != "suffix" and (rule.auto or is_exact)
+
+    def step(asked: _Asked) -> bool:
+        renamed = rename(asked.name)
+        if renamed is None:
+            return False
+        back = _put_back(within(renamed, asked.name)) if always else ()
+        asked.undo = (*asked.undo, *back, *undo)
+        asked.name = renamed
+        return rule.stop
+
+    return step
+
+
+def _reply_step(rule: TtlRule | RcodeRule, undo: Undo) -> Step:
+    matches = renamer(rule.match, rule.name, ".")
+
+    def step(asked: _Asked) -> bool:
+        if matches(asked.name) is None:
+            return False
+        asked.undo = (*asked.undo, undo)
+        return rule.stop
+
+    return step
+
+
+def _typed_step(rule: TypeRule | ClassRule) -> Step:
+    def step(asked: _Asked) -> bool:
+        if isinstance(rule, TypeRule):
+            if asked.qtype != rule.rtype:
+                return False
+            asked.qtype = rule.replacement
+        else:
+            if asked.qclass != rule.rclass:
+                return False
+            asked.qclass = rule.replacement
+        return rule.stop
+
+    return step
+
+
+# Replies, changed in place
+
+
+def _put_back(rename: Rename) -> tuple[Undo, Undo]:
+    return _rename_owners(rename), _rename_values(rename)
+
+
+def _rename_owners(rename: Rename) -> Undo:
+    def undo(message: Message) -> None:
+        for record in message.records():
+            record.owner = _renamed(record.owner, rename)
+
+    return undo
+
+
+def _rename_values(rename: Rename) -> Undo:
+    """The first name in the data of each record: where it leads to; of a SOA record, the name server."""
+
+    def undo(message: Message) -> None:
+        for record in message.records():
+            if record.names:
+                record.names = (_renamed(record.names[0], rename), *record.names[1:])
+
+    return undo
+
+
+def _renamed(name: Name, rename: Rename) -> Name:
+    """Raises NotARecord."""
+    renamed = rename(name_text(name).lower())
+    return name if renamed is None else name_from_text(renamed)
+
+
+def _ttls_within(lowest: int, highest: int) -> Undo:
+    def undo(message: Message) -> None:
+        for record in message.records():
+            record.ttl = max(lowest, min(record.ttl, highest))
+
+    return undo
+
+
+def _other_rcode(rcode: int, replacement: int) -> Undo:
+    def undo(message: Message) -> None:
+        upper = unpack("!B", message.opt[5:6])[0] if message.opt else 0
+        if upper == 0 and message.flags & 0xF == rcode:
+            message.flags = message.flags & ~0xF | replacement
+
+    return undo
