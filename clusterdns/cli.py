@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,13 +15,14 @@ import msgspec
 
 from clusterdns import __version__, app, config
 from clusterdns.commands import COMMANDS
+from clusterdns.corefile import CorefileError
 from clusterdns.server import CannotListen
 from clusterdns.sources import NoCredentials
 from clusterdns.sources.hosts import HostsError
 from clusterdns.sources.manifests import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
 WRONG_USE = 2
 INTERRUPTED = 130
@@ -28,7 +32,17 @@ FAULT = 70
 _POD_MODES = ["disabled", "insecure", "verified"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _AsCoreDns(click.Group):
+    """Also takes the arguments that CoreDNS is started with: `-conf FILE` is `serve --corefile FILE`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        option, separator, file = (args[0] if args else "").partition("=")
+        if option in ("-conf", "--conf"):
+            args = ["serve", "--corefile", *([file] if separator else []), *args[1:]]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_AsCoreDns, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """The DNS server that gives a Kubernetes cluster its names, with or without the cluster."""
@@ -38,78 +52,179 @@ def _option(name: str, metavar: str, text: str) -> Callable[[Any], Any]:
     return click.option(name, multiple=True, metavar=metavar, help=text)
 
 
-@main.command(short_help="Answer queries until SIGTERM or Ctrl-C.")
-@_option("--manifests", "PATH", "A file or folder of Kubernetes manifests, watched for changes. Repeatable.")
-@click.option(
-    "--kubeconfig", metavar="FILE", help="The cluster to serve, in place of manifests or of the pod we are in."
+def _settings(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that settings come from."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_OPTIONS = (
+    _option("--manifests", "PATH", "A file or folder of Kubernetes manifests, watched for changes. Repeatable."),
+    click.option(
+        "--kubeconfig", metavar="FILE", help="The cluster to serve, in place of manifests or of the pod we are in."
+    ),
+    click.option("--context", metavar="NAME", help="The context of that kubeconfig.  [default: its current one]"),
+    click.option("--api-server", metavar="URL", help="The same for an API server that asks for no credentials."),
+    click.option("--snapshot", metavar="FILE", help="Where to keep what is known, for a start without the API server."),
+    _option("--http", "ADDRESS:PORT", "Where to show /health, /ready and /metrics. Repeatable.  [default: nowhere]"),
+    _option("--listen", "ADDRESS:PORT", "Where to answer, over UDP and TCP. Repeatable.  [default: 127.0.0.1:1053]"),
+    _option(
+        "--zone",
+        "NAME",
+        "A cluster domain, the primary one first; or a reverse zone. Repeatable.  [default: cluster.local]",
+    ),
+    _option(
+        "--service-cidr", "CIDR", "Where Services without a clusterIP get one. Repeatable.  [default: 10.96.0.0/16]"
+    ),
+    click.option("--pods", type=click.Choice(_POD_MODES), help="Names of pods' addresses.  [default: disabled]"),
+    click.option(
+        "--endpoint-pod-names/--no-endpoint-pod-names",
+        default=None,
+        help="Name endpoints without a hostname after their pods.",
+    ),
+    click.option("--ttl", type=int, metavar="SECONDS", help="How long a record may be remembered.  [default: 30]"),
+    click.option("--negative-ttl", type=int, metavar="SECONDS", help="The same for a missing name.  [default: 5]"),
+    _option(
+        "--upstream",
+        "ADDRESS[:PORT]",
+        "Who is asked for other names, also tls://ADDRESS#NAME; or none. Repeatable.  [default: /etc/resolv.conf's]",
+    ),
+    _option("--hosts", "FILE", "Names and addresses, as in /etc/hosts. Repeatable."),
+    click.option(
+        "--search",
+        type=click.Choice(["client", "server"]),
+        help="Who completes short names.  [default: server with manifests, else client]",
+    ),
+    click.option(
+        "--autopath/--no-autopath",
+        default=None,
+        help="Follow a pod's first try through its search list; takes --pods verified.",
+    ),
+    click.option(
+        "--config",
+        "file",
+        envvar="CLUSTERDNS_CONFIG",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Settings in YAML.",
+    ),
+    click.option("--corefile", metavar="FILE", type=click.Path(path_type=Path), help="Settings as CoreDNS has them."),
+    click.option(
+        "--corefile-lenient",
+        "lenient",
+        envvar="CLUSTERDNS_COREFILE_LENIENT",
+        is_flag=True,
+        help="Warn of what is not supported in a Corefile.",
+    ),
 )
-@click.option("--context", metavar="NAME", help="The context of that kubeconfig.  [default: its current one]")
-@click.option("--api-server", metavar="URL", help="The same for an API server that asks for no credentials.")
-@click.option("--snapshot", metavar="FILE", help="Where to keep what is known, for a start without the API server.")
-@click.option("--http", metavar="ADDRESS:PORT", help="Where to show /health, /ready and /metrics.  [default: nowhere]")
-@_option("--listen", "ADDRESS:PORT", "Where to answer, over UDP and TCP. Repeatable.  [default: 127.0.0.1:1053]")
-@_option(
-    "--zone",
-    "NAME",
-    "A cluster domain, the primary one first; or a reverse zone. Repeatable.  [default: cluster.local]",
+
+
+@main.command(
+    short_help="Answer queries until SIGTERM or Ctrl-C.", context_settings={"auto_envvar_prefix": "CLUSTERDNS"}
 )
-@_option("--service-cidr", "CIDR", "Where Services without a clusterIP get one. Repeatable.  [default: 10.96.0.0/16]")
-@click.option("--pods", type=click.Choice(_POD_MODES), help="Names of pods' addresses.  [default: disabled]")
-@click.option(
-    "--endpoint-pod-names/--no-endpoint-pod-names",
-    default=None,
-    help="Name endpoints without a hostname after their pods.",
-)
-@click.option("--ttl", type=int, metavar="SECONDS", help="How long a record may be remembered.  [default: 30]")
-@click.option("--negative-ttl", type=int, metavar="SECONDS", help="The same for a missing name.  [default: 5]")
-@_option(
-    "--upstream",
-    "ADDRESS[:PORT]",
-    "Who is asked for all other names, also tls://ADDRESS#NAME; or none. Repeatable.  [default: /etc/resolv.conf's]",
-)
-@_option("--hosts", "FILE", "Names and addresses, as in /etc/hosts. Repeatable.")
-@click.option(
-    "--search",
-    type=click.Choice(["client", "server"]),
-    help="Who completes short names.  [default: server with manifests, else client]",
-)
-@click.option(
-    "--autopath/--no-autopath",
-    default=None,
-    help="Follow a pod's first try through its search list; takes --pods verified.",
-)
-@click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="Settings in YAML.")
-def serve(
-    file: Path | None, zone: tuple[str, ...], upstream: tuple[str, ...], hosts: tuple[str, ...], **given: object
-) -> None:
+@_settings
+def serve(**given: Any) -> None:
     """Answer the names of the Services in --manifests, or of a cluster; ask upstream for all others.
 
-    Options override --config, which overrides the defaults.
+    Options override the environment (CLUSTERDNS_LISTEN for --listen), which overrides --config or --corefile, which
+    overrides the defaults.
 
     \b
     clusterdns serve --manifests config/example
     dig @127.0.0.1 -p 1053 alpaca-prod.default.svc.cluster.local
     """  # noqa: D301 - the backslash is an escape: click keeps the lines of a paragraph that begins so
-    if len(upstream) > 1 and "none" in upstream:
-        _fail("--upstream none: it stands alone")
-    given["zone"] = tuple(each for each in zone if not config.is_reverse(each))
-    given["reverse_zone"] = tuple(each for each in zone if config.is_reverse(each))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells how many changes; we tell which
+    with _plain_words():
+        asyncio.run(app.serve(partial(_load, given)))
+
+
+@main.command(short_help="Say what a configuration means, or what is wrong with it.")
+@click.option(
+    "--as", "form", type=click.Choice(["yaml", "text"]), help="yaml: all settings; text: what a Corefile says."
+)
+@click.pass_context
+@_settings
+def check(ctx: click.Context, form: str | None, **given: Any) -> None:
+    """Check a configuration, and print what is in effect.
+
+    \b
+    clusterdns check --corefile /etc/coredns/Corefile
+    clusterdns check --corefile /etc/coredns/Corefile --as yaml > clusterdns.yaml
+    """  # noqa: D301
+    del ctx
+    with _plain_words():
+        settings, warnings, understood, _ = _effective(**given)
+    for warning in warnings:
+        click.echo(f"clusterdns: {warning}", err=True)
+    if form == "text" or (form is None and given["corefile"]):
+        for line in understood:
+            click.echo(line)
+    else:
+        click.echo(msgspec.yaml.encode(msgspec.to_builtins(settings)).decode(), nl=False)
+
+
+def _load(given: dict[str, Any]) -> app.Loaded:
+    """The settings as files and options have them now. Raises BadConfig and CorefileError."""
+    settings, warnings, _, files = _effective(**given)
+    for warning in warnings:
+        logging.getLogger("clusterdns").warning("%s", warning)
+    return app.Loaded(settings, files)
+
+
+def _effective(
+    *,
+    file: Path | None,
+    corefile: Path | None,
+    lenient: bool,
+    zone: tuple[str, ...],
+    upstream: tuple[str, ...],
+    hosts: tuple[str, ...],
+    **given: Any,
+) -> tuple[config.Config, Sequence[object], Sequence[str], tuple[Path, ...]]:
+    """The settings in effect, what they warn of, what a Corefile was understood to say, and the files they are from.
+
+    Raises BadConfig and CorefileError.
+    """
+    warnings: Sequence[object] = ()
+    understood: Sequence[str] = ()
+    files: tuple[Path, ...] = (file,) if file else ()
+    settings = config.Config()
+    if file and corefile:
+        raise config.BadConfig("--config and --corefile: settings come from one of them")
+    if file:
+        settings = config.read(file)
+    if corefile:
+        from clusterdns import corefile as corefiles  # noqa: PLC0415
+
+        read = corefiles.read(corefile, corefiles.Disk(), os.environ)
+        files = tuple(read.files)
+        translation = corefiles.translate(read, lenient=lenient)
+        settings, warnings, understood = translation.config, translation.warnings, translation.understood
+    if len(upstream) > 1 and "none" in upstream:
+        raise config.BadConfig("--upstream none: it stands alone")
+    if "none" in upstream:
+        given["forward"] = msgspec.structs.replace(settings.forward, upstreams=(), zones=(), resolv_conf="")
+    elif upstream:
+        given["forward"] = msgspec.structs.replace(settings.forward, upstreams=upstream)
+    if hosts:
+        given["hosts"] = msgspec.structs.replace(settings.hosts, files=hosts)
+    given["zone"] = tuple(each for each in zone if not config.is_reverse(each))
+    given["reverse_zone"] = tuple(each for each in zone if config.is_reverse(each))
+    settings = msgspec.structs.replace(settings, **{k: v for k, v in given.items() if v not in (None, ())})
+    config.check(settings)
+    return settings, warnings, understood, files
+
+
+@contextmanager
+def _plain_words() -> Iterator[None]:
+    """What goes wrong, as lines on stderr and an exit code."""
     try:
-        settings = config.read(file) if file else config.Config()
-        if "none" in upstream:
-            given["forward"] = msgspec.structs.replace(settings.forward, upstreams=(), zones=(), resolv_conf="")
-        elif upstream:
-            given["forward"] = msgspec.structs.replace(settings.forward, upstreams=upstream)
-        if hosts:
-            given["hosts"] = msgspec.structs.replace(settings.hosts, files=hosts)
-        settings = msgspec.structs.replace(settings, **{k: v for k, v in given.items() if v not in (None, ())})
-        config.check(settings)
-        asyncio.run(app.serve(settings))
+        yield
     except (ManifestError, HostsError) as error:
         _fail(*error.faults)
-    except (config.BadConfig, CannotListen, NoCredentials) as error:
+    except (config.BadConfig, CorefileError, CannotListen, NoCredentials) as error:
         _fail(*str(error).splitlines())
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None

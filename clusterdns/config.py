@@ -14,8 +14,10 @@ import msgspec
 from msgspec import Struct, field
 
 from clusterdns import names
+from clusterdns.around import acl, rewrite, template
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
+from clusterdns.wire import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -110,10 +112,91 @@ class Hosts(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     ttl: int = 30
     """Seconds that these may be remembered."""
 
+    needed: bool = True
+    """Whether a file that can not be read at the start is an error, or a warning."""
 
-class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+
+class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """How the names of some zones are answered, on some addresses."""
+
+    names: tuple[str, ...] = (".",)
+    """The zones whose queries come here. Where several blocks listen on one address, the longest zone decides."""
+
     listen: tuple[str, ...] = ("127.0.0.1:1053",)
     """Over UDP and TCP. A port that takes no rights, on an address that only this machine sees."""
+
+    cluster: bool = True
+    """Whether the cluster's names are answered here."""
+
+    zone: tuple[str, ...] = ("cluster.local",)
+    """The cluster domains, the primary one first: PTR records point into it. `cluster.local` is every installer's."""
+
+    reverse_zone: tuple[str, ...] = ("in-addr.arpa", "ip6.arpa")
+    """Where addresses are looked up: names, or networks such as 10.96.0.0/12."""
+
+    fallthrough: tuple[str, ...] = ("in-addr.arpa", "ip6.arpa")
+    """Below these, what the cluster does not have is asked of the upstreams; elsewhere in its zones it is missing."""
+
+    ttl: int = 30
+    """Seconds a record may be remembered, 0 to 3600. kubeadm's choice: long enough to help, short enough to move."""
+
+    negative_ttl: int = 5
+    """Seconds that a missing name may be remembered: one that was asked for too early must not stay missing."""
+
+    pods: Pods = "disabled"
+    """Names such as 10-244-1-7.default.pod.cluster.local: `disabled`, `insecure` (any address, as long as the namespace
+    exists) or `verified` (only those of running pods). The specification calls these names deprecated."""
+
+    endpoint_pod_names: bool = False
+    """Whether an endpoint without a hostname is named after its pod, in place of its address."""
+
+    ignore_empty_service: bool = False
+    """Whether a ClusterIP service without a ready endpoint is NXDOMAIN: clients try the rest of their search list."""
+
+    udp_size: int = 1232
+    """The largest reply over UDP in bytes: what passes every network whole (DNS flag day 2020)."""
+
+    extended_errors: bool = True
+    """Whether clients that send EDNS are told in words why an answer is what it is (RFC 8914)."""
+
+    forward: Forward = field(default_factory=Forward)
+
+    cache: Cache = field(default_factory=Cache)
+
+    hosts: Hosts = field(default_factory=Hosts)
+
+    search: Literal["auto", "client", "server"] = "auto"
+    """Who completes short names: `client` leaves it to the clients, `server` does it here, so that a plain
+    `dig alpaca-prod` is answered; `auto` is `server` with manifests and `client` in a cluster."""
+
+    search_domains: tuple[str, ...] = ()
+    """What `server` completes names with: default.svc.ZONE, svc.ZONE and ZONE unless given."""
+
+    acl: tuple[acl.Rule, ...] = ()
+    """Which clients are answered: the first rule that fits decides, and what none decides is allowed."""
+
+    rewrite: tuple[rewrite.Rule, ...] = ()
+    """What questions are turned into before they are answered."""
+
+    template: tuple[template.Template, ...] = ()
+    """What is said to questions that fit a pattern."""
+
+    any: bool = False
+    """Whether ANY is answered with one HINFO record for names of others too (RFC 8482)."""
+
+    minimal: bool = False
+    """Whether answers come without authority and additional records."""
+
+    nsid: str = ""
+    """What clients are told that ask who answers (RFC 5001)."""
+
+    autopath: bool = False
+    """Whether a pod's first try is followed through the rest of its search list here, so that it need not ask again and
+    again; it takes `pods: verified`."""
+
+
+class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """One block, and what all blocks share."""
 
     manifests: tuple[str, ...] = ()
     """Files and folders of Kubernetes manifests that the names are made of."""
@@ -139,64 +222,27 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     endpoints: bool = True
     """Whether endpoints are followed. Without them there are no headless services, but a large cluster weighs less."""
 
-    ignore_empty_service: bool = False
-    """Whether a ClusterIP service without a ready endpoint is NXDOMAIN: clients try the rest of their search list."""
-
     snapshot: str = ""
     """A file to keep what is known of a cluster in, for a start while its API server is away. None unless given."""
 
-    http: str = ""
+    http: tuple[str, ...] = ()
     """Where /health, /ready and /metrics are shown, as ADDRESS:PORT. Nowhere unless given."""
 
     service_cidr: tuple[str, ...] = ("10.96.0.0/16",)
     """Where Services without a clusterIP get one; the first is the primary family. Part of kubeadm's 10.96.0.0/12."""
 
-    zone: tuple[str, ...] = ("cluster.local",)
-    """The cluster domains, the primary one first: PTR records point into it. `cluster.local` is every installer's."""
-
-    reverse_zone: tuple[str, ...] = ("in-addr.arpa", "ip6.arpa")
-    """Where addresses are looked up: names, or networks such as 10.96.0.0/12."""
-
-    ttl: int = 30
-    """Seconds a record may be remembered, 0 to 3600. kubeadm's choice: long enough to help, short enough to move."""
-
-    negative_ttl: int = 5
-    """Seconds that a missing name may be remembered: one that was asked for too early must not stay missing."""
-
-    pods: Pods = "disabled"
-    """Names such as 10-244-1-7.default.pod.cluster.local: `disabled`, `insecure` (any address, as long as the namespace
-    exists) or `verified` (only those of running pods). The specification calls these names deprecated."""
-
-    endpoint_pod_names: bool = False
-    """Whether an endpoint without a hostname is named after its pod, in place of its address."""
-
     dns_service: str = "kube-system/kube-dns"
     """The Service that fronts this server, for NS records; kubeadm's name for it."""
 
-    udp_size: int = 1232
-    """The largest reply over UDP in bytes: what passes every network whole (DNS flag day 2020)."""
-
-    extended_errors: bool = True
-    """Whether clients that send EDNS are told in words why an answer is what it is (RFC 8914)."""
-
     tcp: Tcp = field(default_factory=Tcp)
 
-    forward: Forward = field(default_factory=Forward)
+    blocks: tuple[Block, ...] = ()
+    """More zones that are answered otherwise, or on other addresses."""
 
-    cache: Cache = field(default_factory=Cache)
 
-    hosts: Hosts = field(default_factory=Hosts)
-
-    search: Literal["auto", "client", "server"] = "auto"
-    """Who completes short names: `client` leaves it to the clients, `server` does it here, so that a plain
-    `dig alpaca-prod` is answered; `auto` is `server` with manifests and `client` in a cluster."""
-
-    search_domains: tuple[str, ...] = ()
-    """What `server` completes names with: default.svc.ZONE, svc.ZONE and ZONE unless given."""
-
-    autopath: bool = False
-    """Whether a pod's first try is followed through the rest of its search list here, so that it need not ask again and
-    again; it takes `pods: verified`."""
+def blocks(config: Config) -> tuple[Block, ...]:
+    """All blocks, the file's own first."""
+    return (config, *config.blocks)
 
 
 def read(path: Path) -> Config:
@@ -212,81 +258,132 @@ def read(path: Path) -> Config:
 
 def check(config: Config) -> None:
     """Whether all values can be. Raises BadConfig, with a line for each that can not."""
-    faults: list[str] = []
-    for setting, number, lowest, highest in (
-        ("ttl", config.ttl, 0, 3600),
-        ("negative-ttl", config.negative_ttl, 0, 3600),
-        ("udp-size", config.udp_size, 512, 4096),
+    faults = [*_block_faults(config), *_shared_faults(config), *_overlaps(blocks(config))]
+    for number, block in enumerate(config.blocks):
+        faults += [f"blocks[{number}].{each}" for each in _block_faults(block)]
+    if faults:
+        raise BadConfig("\n".join(faults))
+
+
+def _block_faults(block: Block) -> Iterator[str]:
+    yield from _out_of_bounds(
+        ("ttl", block.ttl, 0, 3600),
+        ("negative-ttl", block.negative_ttl, 0, 3600),
+        ("udp-size", block.udp_size, 512, 4096),
+        ("forward.try-seconds", block.forward.try_seconds, 0.05, 60),
+        ("forward.seconds", block.forward.seconds, 0.05, 60),
+        ("forward.in-flight", block.forward.in_flight, 1, 100_000),
+        ("cache.entries", block.cache.entries, 0, 100_000_000),
+        ("cache.bytes", block.cache.bytes, 0, 1 << 40),
+        ("cache.failure-seconds", block.cache.failure_seconds, 0, 5),
+        ("cache.stale-seconds", block.cache.stale_seconds, 0, 7 * 86400),
+        ("cache.prefetch-hits", block.cache.prefetch_hits, 0, 1_000_000),
+        *(("cache.ttl", each, 0, LONGEST_TTL) for each in block.cache.ttl),
+        *(("cache.negative-ttl", each, 0, LONGEST_TTL) for each in block.cache.negative_ttl),
+        ("hosts.ttl", block.hosts.ttl, 0, LONGEST_TTL),
+    )
+    stubs = block.forward.zones
+    yield from _unreadable(
+        ("names", block.names, names.from_text),
+        ("listen", block.listen, listen_address),
+        ("zone", block.zone, forward_zone),
+        ("reverse-zone", block.reverse_zone, reverse_zones),
+        ("fallthrough", block.fallthrough, names.from_text),
+        ("forward.upstreams", block.forward.upstreams, parse_address),
+        ("forward.except", block.forward.excepted, names.from_text),
+        ("forward.zones.zone", tuple(each.zone for each in stubs), names.from_text),
+        ("forward.zones.upstreams", tuple(one for each in stubs for one in each.upstreams), parse_address),
+        ("search-domains", block.search_domains, names.from_text),
+    )
+    for setting in ("names", "listen", "zone"):
+        if not getattr(block, setting):
+            yield f"{setting}: at least one is needed"
+    yield from _faulty_stub_zones(stubs)
+    yield from _faulty_rules(block)
+    for setting, (lowest, highest) in (
+        ("cache.ttl", block.cache.ttl),
+        ("cache.negative-ttl", block.cache.negative_ttl),
+    ):
+        if lowest > highest:
+            yield f"{setting}: {lowest} to {highest}: the first is the lowest, the second the highest"
+    if block.autopath and block.pods != "verified":
+        yield f"autopath: it takes pods: verified, not {block.pods}"
+    for setting, zones in (("zone", block.zone), ("reverse-zone", block.reverse_zone)):
+        given = [each for each in map(names.possible, zones) if each is not None]
+        for inner in given:
+            for outer in given:
+                if outer in names.ancestors(inner):
+                    yield f"{setting}: {names.to_text(inner)} lies within {names.to_text(outer)}"
+
+
+def _faulty_rules(block: Block) -> Iterator[str]:
+    """Rules that can not be followed; whoever makes them ready knows best."""
+    dialect = Dialect()
+    makings: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("acl", lambda: acl.guarding(_nobody, block.acl, dialect, stream=False)),
+        ("rewrite", lambda: rewrite.rewriting(_nobody, block.rewrite, dialect, stream=False)),
+        ("template", lambda: template.templating(_nobody, block.template, dialect, stream=False)),
+    )
+    for setting, make in makings:
+        try:
+            make()
+        except ValueError as error:
+            yield f"{setting}: {error}"
+
+
+def _nobody(_packet: bytes, _client: object) -> None:
+    """Answers nothing."""
+
+
+def _shared_faults(config: Config) -> Iterator[str]:
+    yield from _out_of_bounds(
         ("tcp.connections", config.tcp.connections, 1, 1_000_000),
         ("tcp.idle-seconds", config.tcp.idle_seconds, 0.1, 86400),
-        ("forward.try-seconds", config.forward.try_seconds, 0.05, 60),
-        ("forward.seconds", config.forward.seconds, 0.05, 60),
-        ("forward.in-flight", config.forward.in_flight, 1, 100_000),
-        ("cache.entries", config.cache.entries, 0, 100_000_000),
-        ("cache.bytes", config.cache.bytes, 0, 1 << 40),
-        ("cache.failure-seconds", config.cache.failure_seconds, 0, 5),
-        ("cache.stale-seconds", config.cache.stale_seconds, 0, 7 * 86400),
-        ("cache.prefetch-hits", config.cache.prefetch_hits, 0, 1_000_000),
-        *(("cache.ttl", each, 0, LONGEST_TTL) for each in config.cache.ttl),
-        *(("cache.negative-ttl", each, 0, LONGEST_TTL) for each in config.cache.negative_ttl),
-        ("hosts.ttl", config.hosts.ttl, 0, LONGEST_TTL),
-    ):
-        if not lowest <= number <= highest:
-            faults.append(f"{setting}: {number} is not between {lowest} and {highest}")
-    texts: tuple[tuple[str, tuple[str, ...], Callable[[str], object]], ...] = (
-        ("listen", config.listen, listen_address),
-        ("service-cidr", config.service_cidr, ipaddress.ip_network),
-        ("zone", config.zone, forward_zone),
-        ("reverse-zone", config.reverse_zone, reverse_zones),
-        ("dns-service", (config.dns_service,), service_key),
-        ("http", (config.http or "127.0.0.1:0",), listen_address),
-        ("forward.upstreams", config.forward.upstreams, parse_address),
-        ("forward.except", config.forward.excepted, names.from_text),
-        ("forward.zones.zone", tuple(each.zone for each in config.forward.zones), names.from_text),
-        (
-            "forward.zones.upstreams",
-            tuple(one for each in config.forward.zones for one in each.upstreams),
-            parse_address,
-        ),
-        ("search-domains", config.search_domains, names.from_text),
     )
-    needed = ("listen", "service-cidr", "zone", "reverse-zone")
+    yield from _unreadable(
+        ("service-cidr", config.service_cidr, ipaddress.ip_network),
+        ("dns-service", (config.dns_service,), service_key),
+        ("http", config.http, listen_address),
+    )
+    if not config.service_cidr:
+        yield "service-cidr: at least one is needed"
+    if len({":" in each for each in config.service_cidr}) != len(config.service_cidr):
+        yield f"service-cidr: {', '.join(config.service_cidr)}: expected one of IPv4, one of IPv6, or both"
+    if config.manifests:
+        yield from (f"{name}: it is for a cluster, not for manifests" for name in _only_for_a_cluster(config))
+    if any(each.ignore_empty_service for each in blocks(config)) and not config.endpoints:
+        yield "ignore-empty-service: it takes endpoints, which are off"
+    origins = [name for name in ("manifests", "kubeconfig", "api_server") if getattr(config, name)]
+    if len(origins) > 1:
+        yield f"{' and '.join(origins).replace('_', '-')}: names come from one of them, not from several"
+
+
+def _overlaps(blocks: Sequence[Block]) -> Iterator[str]:
+    """A zone on an address is the business of one block."""
+    seen: set[tuple[names.Name, str]] = set()
+    for block in blocks:
+        for text in block.names:
+            zone = names.possible(text)
+            for address in block.listen:
+                if zone is not None and (zone, address) in seen:
+                    yield f"blocks: {text} on {address}: another block has it"
+                elif zone is not None:
+                    seen.add((zone, address))
+
+
+def _out_of_bounds(*numbers: tuple[str, float, float, float]) -> Iterator[str]:
+    for setting, number, lowest, highest in numbers:
+        if not lowest <= number <= highest:
+            yield f"{setting}: {number} is not between {lowest} and {highest}"
+
+
+def _unreadable(*texts: tuple[str, tuple[str, ...], Callable[[str], object]]) -> Iterator[str]:
     for setting, values, parse in texts:
-        if setting in needed and not values:
-            faults.append(f"{setting}: at least one is needed")
         for value in values:
             try:
                 parse(value)
             except ValueError as error:
-                faults.append(f"{setting}: {value!r}: {error}")
-    if len({":" in each for each in config.service_cidr}) != len(config.service_cidr):
-        faults.append(f"service-cidr: {', '.join(config.service_cidr)}: expected one of IPv4, one of IPv6, or both")
-    faults += list(_faulty_stub_zones(config.forward.zones))
-    for setting, (lowest, highest) in (
-        ("cache.ttl", config.cache.ttl),
-        ("cache.negative-ttl", config.cache.negative_ttl),
-    ):
-        if lowest > highest:
-            faults.append(f"{setting}: {lowest} to {highest}: the first is the lowest, the second the highest")
-    if config.autopath and config.pods != "verified":
-        faults.append(f"autopath: it takes pods: verified, not {config.pods}")
-    if config.manifests:
-        faults += [f"{name}: it is for a cluster, not for manifests" for name in _only_for_a_cluster(config)]
-    if config.ignore_empty_service and not config.endpoints:
-        faults.append("ignore-empty-service: it takes endpoints, which are off")
-    for setting, zones in (("zone", config.zone), ("reverse-zone", config.reverse_zone)):
-        given = [each for each in map(names.possible, zones) if each is not None]
-        faults += [
-            f"{setting}: {names.to_text(inner)} lies within {names.to_text(outer)}"
-            for inner in given
-            for outer in given
-            if outer in names.ancestors(inner)
-        ]
-    origins = [name for name in ("manifests", "kubeconfig", "api_server") if getattr(config, name)]
-    if len(origins) > 1:
-        faults.append(f"{' and '.join(origins).replace('_', '-')}: names come from one of them, not from several")
-    if faults:
-        raise BadConfig("\n".join(faults))
+                yield f"{setting}: {value!r}: {error}"
 
 
 LONGEST_TTL = 0x7FFFFFFF

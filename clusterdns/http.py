@@ -17,9 +17,13 @@ class Views:
 
     missing: what keeps us from being ready, in words; empty when nothing does.
     metrics: the metrics in the text format of Prometheus.
+    fault: why the configuration that was read last is not in effect, in words; empty if it is.
     """
 
-    def __init__(self, missing: Callable[[], list[str]], metrics: Callable[[], bytes]) -> None:
+    def __init__(
+        self, missing: Callable[[], list[str]], metrics: Callable[[], bytes], fault: Callable[[], str] = str
+    ) -> None:
+        self._fault = fault
         self._missing = missing
         self._metrics = metrics
         app = web.Application()
@@ -28,14 +32,15 @@ class Views:
         )
         self._runner = web.AppRunner(app, access_log=None)
 
-    async def start(self, host: str, port: int) -> None:
-        """Raises CannotListen."""
+    async def start(self, *addresses: tuple[str, int]) -> None:
+        """All pages on each of the addresses. Raises CannotListen."""
         await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, host, port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise CannotListen(f"cannot listen on {address_text(host, port)}: {why(error, port)}") from error
+        for host, port in addresses:
+            try:
+                await web.TCPSite(self._runner, host, port).start()
+            except OSError as error:
+                await self._runner.cleanup()
+                raise CannotListen(f"cannot listen on {address_text(host, port)}: {why(error, port)}") from error
 
     async def stop(self) -> None:
         await self._runner.cleanup()
@@ -45,7 +50,10 @@ class Views:
 
     async def _ready(self, _request: web.Request) -> web.Response:
         missing = self._missing()
-        return web.Response(text="\n".join(missing) or "OK", status=503 if missing else 200)
+        lines = missing or ["OK"]
+        if fault := self._fault():
+            lines.append(f"the configuration of before is in effect: {fault}")
+        return web.Response(text="\n".join(lines), status=503 if missing else 200)
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

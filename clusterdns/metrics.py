@@ -31,8 +31,9 @@ class Watch(Struct, frozen=True):
 
 
 class CacheState(Struct, frozen=True):
-    """What was answered out of the cache, and what waits for upstreams."""
+    """What was answered out of the cache of a block, and what waits for its upstreams."""
 
+    block: str
     entries: int
     bytes: int
     hits: int
@@ -47,6 +48,7 @@ class CacheState(Struct, frozen=True):
 class UpstreamState(Struct, frozen=True):
     """An upstream as it stands."""
 
+    block: str
     upstream: str
     zone: str
     is_usable: bool
@@ -59,8 +61,9 @@ class Readings(Struct, frozen=True):
     """Where the numbers are read."""
 
     objects: Callable[[], dict[str, int]]
-    cache: Callable[[], CacheState] | None = None
+    caches: Callable[[], Sequence[CacheState]] = tuple
     upstreams: Callable[[], Sequence[UpstreamState]] = tuple
+    reloads_failed: Callable[[], int] = int
     watches: Callable[[], Sequence[Watch]] = tuple
     propagation: Durations | None = None
     programming: Durations | None = None
@@ -87,9 +90,10 @@ class Metrics(Collector):
         for kind, count in readings.objects().items():
             objects.add_metric([kind], count)
         yield objects
+        text = "Configurations that were not taken over, since something is wrong with them."
+        yield CounterMetricFamily("coredns_reload_failed", text, readings.reloads_failed())
         yield from _watches(readings.watches())
-        if readings.cache is not None:
-            yield from _cache(readings.cache())
+        yield from _caches(readings.caches())
         yield from _upstreams(readings.upstreams())
         text = "From the bytes of a change to the changed answer."
         yield from _histogram("clusterdns_propagation_seconds", text, readings.propagation)
@@ -117,41 +121,49 @@ def _watches(watches: Sequence[Watch]) -> Iterator[Metric]:
     yield from (age, listed, restarts, different)
 
 
-def _cache(state: CacheState) -> Iterator[Metric]:
-    for name, text, value in (
-        ("clusterdns_cache_entries", "Responses in the cache.", state.entries),
-        ("clusterdns_cache_bytes", "What they take, about.", state.bytes),
-        ("clusterdns_upstream_waiting", "Queries that wait for an upstream.", state.waiting),
+def _caches(caches: Sequence[CacheState]) -> Iterator[Metric]:
+    for field, name, text in (
+        ("entries", "cache_entries", "Responses in the cache."),
+        ("bytes", "cache_bytes", "What they take, about."),
+        ("waiting", "upstream_waiting", "Queries that wait for an upstream."),
     ):
-        yield GaugeMetricFamily(name, text, value)
-    for name, text, value in (
-        ("clusterdns_cache_hits", "Queries for names of others that the cache could answer.", state.hits),
-        ("clusterdns_cache_misses", "Those that it could not.", state.misses),
-        ("clusterdns_cache_evictions", "Responses that had to make room before their time.", state.evictions),
-        ("clusterdns_cache_stale", "Answers past their time, since no upstream gave a newer one.", state.stale),
-        ("clusterdns_cache_prefetches", "Responses asked for again before their time was over.", state.prefetched),
-        ("clusterdns_upstream_rejects", "Queries refused since too many waited.", state.rejected),
+        gauge = GaugeMetricFamily(f"clusterdns_{name}", text, labels=["block"])
+        for state in caches:
+            gauge.add_metric([state.block], getattr(state, field))
+        yield gauge
+    for field, name, text in (
+        ("hits", "cache_hits", "Queries for names of others that the cache could answer."),
+        ("misses", "cache_misses", "Those that it could not."),
+        ("evictions", "cache_evictions", "Responses that had to make room before their time."),
+        ("stale", "cache_stale", "Answers past their time, since no upstream gave a newer one."),
+        ("prefetched", "cache_prefetches", "Responses asked for again before their time was over."),
+        ("rejected", "upstream_rejects", "Queries refused since too many waited."),
     ):
-        yield CounterMetricFamily(name, text, value)
+        counter = CounterMetricFamily(f"clusterdns_{name}", text, labels=["block"])
+        for state in caches:
+            counter.add_metric([state.block], getattr(state, field))
+        yield counter
 
 
 def _upstreams(upstreams: Sequence[UpstreamState]) -> Iterator[Metric]:
-    usable = GaugeMetricFamily("clusterdns_upstream_usable", "Whether it answers.", labels=["upstream", "zone"])
+    usable = GaugeMetricFamily(
+        "clusterdns_upstream_usable", "Whether it answers.", labels=["block", "upstream", "zone"]
+    )
     looping = GaugeMetricFamily(
         "clusterdns_upstream_looping",
         "Whether what it is asked comes back to this server.",
-        labels=["upstream", "zone"],
+        labels=["block", "upstream", "zone"],
     )
     failures = CounterMetricFamily(
-        "clusterdns_upstream_failures", "Queries that it did not answer.", labels=["upstream", "zone"]
+        "clusterdns_upstream_failures", "Queries that it did not answer.", labels=["block", "upstream", "zone"]
     )
     name, text = "clusterdns_upstream_duration_seconds", "How long it took for its answers."
-    durations = HistogramMetricFamily(name, text, labels=["upstream", "zone"])
+    durations = HistogramMetricFamily(name, text, labels=["block", "upstream", "zone"])
     for each in upstreams:
-        usable.add_metric([each.upstream, each.zone], each.is_usable)
-        looping.add_metric([each.upstream, each.zone], each.is_looping)
-        failures.add_metric([each.upstream, each.zone], each.failures)
-        durations.add_metric([each.upstream, each.zone], _buckets(each.durations), each.durations.sum)
+        usable.add_metric([each.block, each.upstream, each.zone], each.is_usable)
+        looping.add_metric([each.block, each.upstream, each.zone], each.is_looping)
+        failures.add_metric([each.block, each.upstream, each.zone], each.failures)
+        durations.add_metric([each.block, each.upstream, each.zone], _buckets(each.durations), each.durations.sum)
     yield from (usable, looping, failures, durations)
 
 

@@ -36,6 +36,8 @@ class Zone(Struct, eq=False, kw_only=True):
     negative_ttl: int = 5
     pods: Pods = "disabled"
     endpoint_pod_names: bool = False
+    falls_through: bool = False
+    """Whether a name that is missing is the business of whoever is asked next."""
     ignore_empty_service: bool = False
     """Whether a ClusterIP service without a ready endpoint is missing, as a headless one always is."""
     serial: int = 0

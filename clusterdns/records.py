@@ -56,6 +56,8 @@ class ReasonCode(IntEnum):
     OTHER = 0
     STALE_ANSWER = 3
     NOT_READY = 14
+    BLOCKED = 15
+    FILTERED = 17
     STALE_NXDOMAIN = 19
     NOT_AUTHORITATIVE = 20
     NOT_SUPPORTED = 21

@@ -51,12 +51,13 @@ class Resolver:
     def ours(self, name: Name) -> Node | None:
         """The node that has the say about a name; None if nothing here has.
 
-        An address that none of our objects has is the business of whoever is asked next.
+        What is missing in a zone that falls through is the business of whoever is asked next.
         """
         node = self._index.find(name)
-        if isinstance(node, Nothing) and node.zone.is_reverse and self._index.is_synced and self.elsewhere.serves(name):
-            return None
-        return node
+        if node is None or not node.zone.falls_through or not self._index.is_synced:
+            return node
+        is_missing = isinstance(node, Nothing) or (isinstance(node, ServiceName) and node.is_missing)
+        return None if is_missing and self.elsewhere.serves(name) else node
 
     def serial(self, name: Name) -> int | None:
         """As of when a name is known not to be ours: the index's serial if that may change with the cluster, else None.
@@ -66,7 +67,7 @@ class Resolver:
         if self.is_for_host(name):
             return NEVER
         is_short = self.searching.cluster is not None and self.searching.cluster.is_short(name)
-        return self._index.serial if is_short or name.endswith(names.ARPA) else None
+        return self._index.serial if is_short or self._index.find(name) is not None else None
 
     # Search lists
 

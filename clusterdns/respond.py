@@ -142,7 +142,7 @@ class _SlowWay:
         resolver = self._resolver
         if resolver is None:
             node = self._index.find(query.question.name)
-            return self._write(packet, query, _NOT_OURS) if node is None else self._from_node(packet, query, node)
+            return self._write(packet, query, NOT_OURS) if node is None else self._from_node(packet, query, node)
         node = resolver.ours(query.question.name)
         if node is None:
             return self._from_elsewhere(packet, query, resolver)
@@ -198,7 +198,7 @@ class _SlowWay:
         if found is not None:
             return self._follow(packet, query, resolver, found)
         if not elsewhere.serves(question.name):
-            return self._write(packet, query, _NOT_OURS)
+            return self._write(packet, query, NOT_OURS)
         if elsewhere.caught(question):
             return self._write(packet, query, _OWN_PROBE)
         asked = self._terms(packet, query)
@@ -225,7 +225,7 @@ class _SlowWay:
         if found is not None:
             return found
         node = self._index.find(query.question.name)
-        return answer(query.question, node, self._index) if node else _NOT_OURS
+        return answer(query.question, node, self._index) if node else NOT_OURS
 
     async def _find(self, question: Question, resolver: Resolver, asked: Terms) -> Answer | Remembered:
         """What is to be had of a name that is not ours."""
@@ -281,7 +281,7 @@ class _SlowWay:
         return wire.encode(query, found, zone, self._dialect, stream=self._stream)
 
 
-_NOT_OURS = Answer(
+NOT_OURS = Answer(
     rcode=Rcode.REFUSED,
     authoritative=False,
     reason=Reason("the name is in none of the zones served here", ReasonCode.NOT_AUTHORITATIVE),

@@ -41,7 +41,7 @@ MOST_RECORDS = 1000
 
 # The types of RFC 1035 whose data may hold compressed names (RFC 3597 section 4): the bytes in front of them, and how
 # many names there are.
-_NAMES_IN_DATA = {2: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 1), 6: (0, 2), 7: (0, 1), 8: (0, 1), 9: (0, 1), 12: (0, 1),
+NAMES_IN_DATA = {2: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 1), 6: (0, 2), 7: (0, 1), 8: (0, 1), 9: (0, 1), 12: (0, 1),
                   14: (0, 2), 15: (2, 1)}  # fmt: skip
 
 _LARGEST_TTL = 0x7FFFFFFF
@@ -242,7 +242,7 @@ def read_response(packet: bytes, question: Question) -> Response:
                 raise FormatError("an OPT record out of its place")
             opt = record
             break  # what stands behind it is additional, and could point past it: it is left out
-        if record.rtype in _NAMES_IN_DATA:
+        if record.rtype in NAMES_IN_DATA:
             _check_names(packet, record)
         sections[section] += 1
         end = record.end
@@ -379,7 +379,7 @@ class _Names:
 
 def _check_names(packet: bytes, record: _Record) -> None:
     """A client that decompresses names must not be led in a circle by us."""
-    skipped, count = _NAMES_IN_DATA[record.rtype]
+    skipped, count = NAMES_IN_DATA[record.rtype]
     at = record.start_of_data + skipped
     for _ in range(count if record.rclass == CLASS_IN else 0):
         at = _end_of_name(packet, at, 0)
@@ -388,9 +388,9 @@ def _check_names(packet: bytes, record: _Record) -> None:
 
 
 def _read_data(packet: bytes, record: _Record, names: _Names) -> bytes:
-    if record.rtype not in _NAMES_IN_DATA:
+    if record.rtype not in NAMES_IN_DATA:
         return packet[record.start_of_data : record.end]
-    skipped, count = _NAMES_IN_DATA[record.rtype]
+    skipped, count = NAMES_IN_DATA[record.rtype]
     at = record.start_of_data + skipped
     data = packet[record.start_of_data : at]
     for _ in range(count):

@@ -53,6 +53,7 @@ def zone(name: str, within: str | None = None, **settings: Any) -> Zone:
         mname=names.below("ns", "dns", parent=authority),
         rname=names.below("hostmaster", parent=authority),
         is_reverse=within is not None,
+        falls_through=within is not None,
         **settings,
     )
 

@@ -15,6 +15,7 @@ from clusterdns.server import CannotListen
 from clusterdns.sources.manifests import ManifestError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from click.testing import Result
@@ -65,8 +66,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The settings of each call of app.serve, which does nothing."""
     calls: list[Config] = []
 
-    async def serve(settings: Config) -> None:
-        calls.append(settings)
+    async def serve(load: Callable[[], app.Loaded]) -> None:
+        calls.append(load().settings)
 
     monkeypatch.setattr(app, "serve", serve)
     return calls
@@ -100,6 +101,19 @@ class TestOptions:
         file.write_text("ttl: 60\nnegative-ttl: 60\nmanifests: [a]\nendpoint-pod-names: true\nlisten: ['[::1]:53']\n")
         call("serve", "--config", str(file), "--ttl", "0", "--no-endpoint-pod-names", "--listen", "127.0.0.1:53")
         assert served == [Config(manifests=("a",), ttl=0, negative_ttl=60, listen=("127.0.0.1:53",))]
+
+    def test_the_environment_stands_between(
+        self, served: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = tmp_path / "clusterdns.yaml"
+        file.write_text("manifests: [a]\nttl: 60\nnegative-ttl: 60\nudp-size: 600\n")
+        monkeypatch.setenv("CLUSTERDNS_CONFIG", str(file))
+        monkeypatch.setenv("CLUSTERDNS_TTL", "20")
+        monkeypatch.setenv("CLUSTERDNS_NEGATIVE_TTL", "20")
+        monkeypatch.setenv("CLUSTERDNS_LISTEN", "127.0.0.1:53 [::1]:53")
+        assert call("serve", "--negative-ttl", "3").exit_code == 0
+        listen = ("127.0.0.1:53", "[::1]:53")
+        assert served == [Config(manifests=("a",), ttl=20, negative_ttl=3, udp_size=600, listen=listen)]
 
     def test_manifests_may_stand_in_the_file_alone(self, served: list[Config], tmp_path: Path) -> None:
         (tmp_path / "clusterdns.yaml").write_text("manifests: [a, b]")

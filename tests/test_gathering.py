@@ -10,7 +10,7 @@ import pytest
 
 from clusterdns import config, names
 from clusterdns.answer import answer
-from clusterdns.app import build_index, build_source
+from clusterdns.app import Answering, build_source
 from clusterdns.config import Config
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import EndpointSlice, Metadata, Namespace, Pod, Service
@@ -249,7 +249,7 @@ class TestSettings:
     async def test_which_kinds(self, api: ApiServer, settings: dict[str, object], expected: set[str]) -> None:
         given = Config(api_server=api.url, **settings)
         config.check(given)
-        source, index = build_source(given), build_index(given)
+        source, index = build_source(given), Answering(given, given, 10).index
         index.apply(await source.open())
         async with aclosing(source.changes()) as changes:
             async for events in changes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def shown(missing: list[str], metrics: bytes = b"") -> AsyncIterator[aiohttp.ClientSession]:
     views = Views(lambda: missing, lambda: metrics)
-    await views.start("127.0.0.1", 0)
+    await views.start(("127.0.0.1", 0))
     host, port = views._runner.addresses[0][:2]
     try:
         async with aiohttp.ClientSession(f"http://{host}:{port}") as client:
@@ -63,8 +63,8 @@ async def test_nothing_is_to_be_changed() -> None:
 
 async def test_a_port_that_is_taken_is_said() -> None:
     first, second = (Views(list, bytes) for _ in range(2))
-    await first.start("127.0.0.1", 0)
+    await first.start(("127.0.0.1", 0))
     host, port = first._runner.addresses[0][:2]
     with pytest.raises(CannotListen, match=f"cannot listen on {host}:{port}: the port is in use"):
-        await second.start(host, port)
+        await second.start((host, port))
     await first.stop()

@@ -283,7 +283,7 @@ class TestPods:
     def test_each_probe_asks_where_the_server_listens(self, folder):
         """A named port would have to be declared, and the overlay declares none."""
         settings = msgspec.yaml.decode(only(folder, "ConfigMap")["data"]["clusterdns.yaml"], type=config.Config)
-        address, port = config.listen_address(settings.http)
+        address, port = config.listen_address(settings.http[0])
         # The address of a pod on the node's network is the node's, where nobody listens.
         host = {} if address == "0.0.0.0" else {"host": address}
         for probe, path in (("readinessProbe", "/ready"), ("livenessProbe", "/health")):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from clusterdns import __version__
-from clusterdns.app import Forwarding, build_index, build_views
+from clusterdns.app import Answering
+from clusterdns.app.views import build_views
 from clusterdns.config import Config, Forward
 from clusterdns.durations import Durations
 from clusterdns.metrics import CacheState, Metrics, Readings, UpstreamState, Watch
@@ -40,9 +41,17 @@ def read(readings: Readings) -> Samples:
     return samples(Metrics(readings).text())
 
 
-def forwarding_of(index: Index) -> Forwarding:
-    """One that asks nobody."""
-    return Forwarding(Config(forward=Forward(resolv_conf="")), index)
+def answering(**settings: Any) -> Answering:
+    """A block that asks nobody."""
+    config = Config(forward=Forward(resolv_conf=""), **settings)
+    return Answering(config, config, 10)
+
+
+class Shown(NamedTuple):
+    answering: list[Answering]
+    source: Manifests | Cluster
+    fault: str = ""
+    reloads_failed: int = 0
 
 
 class TestWhatIsShown:
@@ -81,23 +90,26 @@ class TestWhatIsShown:
         assert found[name, (("service_kind", "headless_with_selector"),)] == 1
 
     def test_the_cache(self) -> None:
-        state = CacheState(1, 2, 3, 4, 5, 6, 7, 8, 9)
-        found = read(Readings(dict, cache=lambda: state))
+        state = CacheState("b", 1, 2, 3, 4, 5, 6, 7, 8, 9)
+        found = read(Readings(dict, caches=lambda: [state]))
+        block = (("block", "b"),)
         gauges = ("cache_entries", "cache_bytes", "upstream_waiting")
-        assert [found[f"clusterdns_{each}", ()] for each in gauges] == [1, 2, 8]
+        assert [found[f"clusterdns_{each}", block] for each in gauges] == [1, 2, 8]
         counters = ("hits", "misses", "evictions", "stale", "prefetches")
-        assert [found[f"clusterdns_cache_{each}_total", ()] for each in counters] == [3, 4, 5, 6, 7]
-        assert found["clusterdns_upstream_rejects_total", ()] == 9
+        assert [found[f"clusterdns_cache_{each}_total", block] for each in counters] == [3, 4, 5, 6, 7]
+        assert found["clusterdns_upstream_rejects_total", block] == 9
 
     def test_upstreams(self) -> None:
         durations = Durations(0.01)
         durations.observe(0.5)
-        well = UpstreamState("192.0.2.1:53", ".", is_usable=True, is_looping=False, failures=3, durations=durations)
+        well = UpstreamState(
+            "b", "192.0.2.1:53", ".", is_usable=True, is_looping=False, failures=3, durations=durations
+        )
         loops = UpstreamState(
-            "192.0.2.2:53", ".", is_usable=False, is_looping=True, failures=0, durations=Durations(0.01)
+            "b", "192.0.2.2:53", ".", is_usable=False, is_looping=True, failures=0, durations=Durations(0.01)
         )
         found = read(Readings(dict, upstreams=lambda: [well, loops]))
-        one, two = ("192.0.2.1:53", "."), ("192.0.2.2:53", ".")
+        one, two = ("b", "192.0.2.1:53", "."), ("b", "192.0.2.2:53", ".")
         assert labelled(found, "clusterdns_upstream_usable") == {one: 1, two: 0}
         assert labelled(found, "clusterdns_upstream_looping") == {one: 0, two: 1}
         assert labelled(found, "clusterdns_upstream_failures_total") == {one: 3, two: 0}
@@ -112,12 +124,18 @@ class TestWhatIsShown:
 
 
 class TestOfACluster:
+    @staticmethod
+    def following(index: Index) -> Answering:
+        made = answering()
+        made.index = index
+        return made
+
     async def test_each_watch_has_its_age(self) -> None:
         async with ApiServer(bookmark_interval=0.1) as api:
             api.put(namespace("demo"), service("web"))
             async with Followed(api) as followed:
                 await followed.agrees()
-                views = build_views(followed.index, followed.cluster, forwarding_of(followed.index))
+                views = build_views(Shown([self.following(followed.index)], followed.cluster))
                 found = samples(views._metrics())
                 resources = {("namespaces",), ("services",), ("endpointslices.discovery.k8s.io",)}
                 ages = labelled(found, "clusterdns_watch_age_seconds")
@@ -140,14 +158,12 @@ class TestOfACluster:
 
     def test_before_anything_was_heard_there_is_none(self) -> None:
         cluster = Cluster(Access("http://127.0.0.1:1"), Selection(), PATIENCE)
-        index = build_index(Config())
-        found = samples(build_views(index, cluster, forwarding_of(index))._metrics())
+        found = samples(build_views(Shown([answering()], cluster))._metrics())
         assert not labelled(found, "clusterdns_watch_age_seconds")
         assert set(labelled(found, "clusterdns_watch_restarts_total").values()) == {0}
 
 
 def test_manifests_have_no_watches() -> None:
-    index = build_index(Config())
-    found = samples(build_views(index, Manifests([], ("10.96.0.0/16",)), forwarding_of(index))._metrics())
+    found = samples(build_views(Shown([answering()], Manifests([], ("10.96.0.0/16",))))._metrics())
     assert labelled(found, "clusterdns_objects")["Service",] == 0
     assert not [name for name, _ in found if name.startswith(("clusterdns_watch", "clusterdns_propagation"))]

@@ -131,6 +131,10 @@ class Index:
         """The kinds that have not been listed yet."""
         return sorted(each.__name__ for each in self._awaited)
 
+    def has_listed(self, kind: type[Object]) -> bool:
+        """Whether all objects of the kind are known."""
+        return kind not in self._awaited
+
     def objects(self, kind: type[Object]) -> tuple[Object, ...]:
         """All objects of the kind."""
         return tuple(self._tables[kind].objects.values())

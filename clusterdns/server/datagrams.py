@@ -29,7 +29,7 @@ class Datagrams:
     ) -> None:
         self._loop = loop
         self._socket = udp
-        self._respond = respond
+        self.respond = respond
         self._to_come = to_come
         wildcard = udp.getsockname()[0] in ("0.0.0.0", "::")
         if wildcard:
@@ -58,7 +58,7 @@ class Datagrams:
         self._to_come.add(reply, send)
 
     def _drain(self) -> None:
-        receive, send, respond = self._socket.recvfrom, self._socket.sendto, self._respond
+        receive, send, respond = self._socket.recvfrom, self._socket.sendto, self.respond
         for _ in range(DRAIN):
             try:
                 packet, client = receive(LONGEST_DATAGRAM)
@@ -77,7 +77,7 @@ class Datagrams:
 
     def _drain_any(self) -> None:
         """As _drain, on a socket that is bound to every address: the reply comes from the one that was asked."""
-        receive, send, respond = self._socket.recvmsg, self._socket.sendmsg, self._respond
+        receive, send, respond = self._socket.recvmsg, self._socket.sendmsg, self.respond
         for _ in range(DRAIN):
             try:
                 packet, destination, _flags, client = receive(LONGEST_DATAGRAM, _DESTINATION_SPACE)

@@ -55,6 +55,14 @@ class Server:
         self._sweeper = loop.call_later(1, self._sweep)
         return [udp.getsockname()[:2] for udp, _ in bound]
 
+    def swap(self, over_udp: Respond, over_tcp: Respond) -> None:
+        """Let these answer from now on, on connections that are open too; replies to come are those of before."""
+        self._over_udp, self._over_tcp = over_udp, over_tcp
+        for datagrams in self._datagrams:
+            datagrams.respond = over_udp
+        for connection in self._connections:
+            connection.respond = over_tcp
+
     async def stop(self, *, hurry: Callable[[], None] = lambda: None) -> None:
         """Close every socket once what was asked is answered; a client that is slow to read it gets a moment.
 

@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
     def __init__(
         self, respond: Respond, limits: Limits, connections: dict[Connection, None], to_come: Promises
     ) -> None:
-        self._respond = respond
+        self.respond = respond
         self._to_come = to_come
         self._client: Client = ("",)
         self._is_ended = False
@@ -192,7 +192,7 @@ class Connection(asyncio.Protocol):
             end = at + 2 + int.from_bytes(received[at : at + 2], "big")
             if self._is_waiting or len(received) < max(end, at + 2):
                 break
-            reply = self._respond(bytes(received[at + 2 : end]), self._client)
+            reply = self.respond(bytes(received[at + 2 : end]), self._client)
             at = end
             self.last_query = asyncio.get_running_loop().time()
             if reply is None:

@@ -76,9 +76,13 @@ class _File(Struct):
 
 
 class Hosts:
-    """The source of the names in `paths`, then in `lines`, which are the configuration's own."""
+    """The source of the names in `paths`, then in `lines`, which are the configuration's own.
 
-    def __init__(self, paths: Sequence[Path], lines: Sequence[str] = ()) -> None:
+    needed: whether a file that can not be read at the start is a fault; else it is read once it can be.
+    """
+
+    def __init__(self, paths: Sequence[Path], lines: Sequence[str] = (), *, needed: bool = True) -> None:
+        self._needed = needed
         self._files = [_File(path) for path in paths]
         self._lines = "\n".join(" ".join(each.splitlines()) for each in lines).encode()
         self._known: _Names = {}
@@ -91,7 +95,11 @@ class Hosts:
             try:
                 file.content, file.stamp = await asyncio.to_thread(_read, file.path)
             except OSError as error:
-                troubles.append(f"{file.path}: cannot be read: {error.strerror or error}")
+                trouble = f"cannot be read: {error.strerror or error}"
+                if self._needed:
+                    troubles.append(f"{file.path}: {trouble}")
+                else:
+                    _note(file, trouble)
         faults = await _parse("hosts.entries", self._lines, {}, {})
         if troubles or faults:
             raise HostsError([*troubles, *faults])

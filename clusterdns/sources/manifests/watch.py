@@ -80,7 +80,7 @@ class Manifests:
             raise ManifestError([*faults, *(conflict.fault for conflict in conflicts)])
         self._seen, self._contents, self._objects = seen, contents, objects
         log.info("%d manifest files read: %d objects", len(contents), len(objects))
-        if not contents:
+        if self._paths and not contents:
             log.warning(
                 "no manifests in %s: their names end in %s", ", ".join(map(str, self._paths)), " ".join(SUFFIXES)
             )

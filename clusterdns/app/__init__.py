@@ -1,0 +1,14 @@
+"""Builds everything once, starts it, stops it.
+
+This is the one place where parts are put together: a source feeds the indexes, an index answers, the server asks.
+
+    answering  ->  views  ->  running              ->  serving
+    one block      pages      all blocks, source,      from the first configuration
+                              sockets                  to the last signal
+"""
+
+from clusterdns.app.answering import Answering
+from clusterdns.app.running import build_source
+from clusterdns.app.serving import Loaded, serve
+
+__all__ = ["Answering", "Loaded", "build_source", "serve"]

@@ -1,0 +1,240 @@
+"""One block of the configuration at work: its index, its upstreams, and what answers its queries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clusterdns import config, names
+from clusterdns.around import acl, any_type, minimal, nsid, rewrite, template
+from clusterdns.cache import Cache, CacheLimits
+from clusterdns.elsewhere import Elsewhere
+from clusterdns.forward import Forwarder, HostResolver, Manner, Patience, Route, UpstreamAddress, parse_address
+from clusterdns.index import Index
+from clusterdns.nodes import Zone
+from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+from clusterdns.resolv_conf import POD_NDOTS
+from clusterdns.resolve import Resolver, Searching
+from clusterdns.respond import responder
+from clusterdns.search import SearchList
+from clusterdns.sources.hosts import Hosts
+from clusterdns.wire import Dialect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from clusterdns.config import Block, Config
+    from clusterdns.names import Address, Name
+    from clusterdns.objects import KubernetesObject
+    from clusterdns.resolv_conf import ResolvConf
+    from clusterdns.server import Respond
+
+log = logging.getLogger("clusterdns")
+
+GRACE_SECONDS = 0.2
+"""So that of a single name it is the upstreams that are said to be silent, not the sum of them."""
+
+
+class Answering:
+    """A block. Raises BadConfig for a file that it can not read.
+
+    most_waiting: queries that may wait for upstreams.
+    former: what answered for the block before; the index and the cache live on, where nothing about them has changed.
+    """
+
+    def __init__(self, block: Block, settings: Config, most_waiting: int, former: Answering | None = None) -> None:
+        self.block = block
+        self.origin = _origin(block, settings)
+        """What the index is made of."""
+        keeps_index = former is not None and former.origin == self.origin
+        self.index: Index = former.index if former is not None and keeps_index else _index(block, settings)
+        self.is_new = not keeps_index
+        """Whether the index has yet to be told of the cluster."""
+        paths = [Path(path) for path in block.hosts.files]
+        self.hosts = Hosts(paths, block.hosts.entries, needed=block.hosts.needed)
+        given = block.forward
+        self._searches = block.search == "server" or (block.search == "auto" and bool(settings.manifests))
+        self._manner = Manner(given.random_letter_case, given.force_tcp, _tls_context(given))
+        routes = [self._route(each.zone, map(parse_address, each.upstreams)) for each in given.zones]
+        routes.append(self._route(".", map(parse_address, given.upstreams)))
+        self.forwarder = Forwarder(routes, Patience(given.try_seconds, given.seconds))
+        keeps_cache = former is not None and (former.block.forward, former.block.cache) == (given, block.cache)
+        fresh = Cache(_cache_limits(block.cache), time.monotonic)
+        self.cache: Cache = former.cache if former is not None and keeps_cache else fresh
+        zone = block.zone[0]
+        domains = block.search_domains or (f"default.svc.{zone}", f"svc.{zone}", zone)
+        self._cluster = SearchList(tuple(map(names.from_text, domains)), ndots=POD_NDOTS) if self._searches else None
+        elsewhere = Elsewhere(self.cache, self.forwarder, most_waiting, given.seconds + GRACE_SECONDS)
+        self.resolver = Resolver(self.index, elsewhere, Searching(self._cluster, autopath=block.autopath))
+        self._following: list[asyncio.Task[None]] = []
+
+    def __str__(self) -> str:
+        return " ".join(self.block.names)
+
+    def responds(self) -> tuple[Respond, Respond]:
+        """What answers over UDP, and over TCP."""
+        given = self.block.forward
+        dialect = Dialect(
+            udp_size=self.block.udp_size,
+            extended_errors=self.block.extended_errors,
+            recursion_available=bool(given.upstreams or given.zones or given.resolv_conf),
+        )
+        return self._respond(dialect, stream=False), self._respond(dialect, stream=True)
+
+    def _respond(self, dialect: Dialect, *, stream: bool) -> Respond:
+        """What answers, behind what stands around it, the innermost first."""
+        block = self.block
+        respond = responder(self.index, dialect, stream=stream, resolver=self.resolver)
+        respond = template.templating(respond, block.template, dialect, stream=stream)
+        respond = minimal.minimal(respond) if block.minimal else respond
+        respond = rewrite.rewriting(respond, block.rewrite, dialect, stream=stream)
+        respond = any_type.sparing_of_any(respond, dialect, stream=stream) if block.any else respond
+        respond = acl.guarding(respond, block.acl, dialect, stream=stream)
+        return nsid.identified(respond, block.nsid, dialect, stream=stream) if block.nsid else respond
+
+    async def open(self) -> None:
+        """Read the hosts files. Raises HostsError."""
+        self._told = await self.hosts.open()
+
+    def start(self, listening: Sequence[tuple[str, int]]) -> None:
+        """Ask upstreams, and keep up with what the files say from now on."""
+        self.index.apply(self._told)
+        self.index.forget_replies()  # they may have been made for other settings
+        if self.block.forward.resolv_conf:
+            host = HostResolver(Path(self.block.forward.resolv_conf), listening)
+            self._take(host, host.read())
+            self._following.append(asyncio.create_task(self._follow(host)))
+        if self.block.forward.upstreams:
+            self._tell()
+        self._following.append(asyncio.create_task(self._follow_hosts()))
+        self.forwarder.start()
+
+    def rest(self) -> None:
+        """Follow nothing any more; what is asked for may yet be answered."""
+        for each in self._following:
+            each.cancel()
+
+    def stop(self) -> None:
+        self.rest()
+        self.forwarder.stop()
+
+    async def _follow_hosts(self) -> None:
+        async for events in self.hosts.changes():
+            self.index.apply(events)
+
+    async def _follow(self, host: HostResolver) -> None:
+        async for conf in host.changes():
+            self._take(host, conf)
+
+    def _take(self, host: HostResolver, conf: ResolvConf) -> None:
+        if not self.block.forward.upstreams:
+            self.forwarder.put(self._route(".", host.upstreams()))
+            self._tell()
+        domains = tuple(name for name in map(names.possible, conf.search) if name not in (None, names.ROOT))
+        host_list = SearchList(domains, conf.ndots) if self._searches and domains else None
+        searching = Searching(self._cluster, host_list, self.block.autopath, domains)
+        if searching != self.resolver.searching:
+            self.resolver.searching = searching
+            self.resolver.elsewhere.cache.clear()  # what is there was found by another search list
+
+    def _tell(self) -> None:
+        upstreams = ", ".join(str(each) for zone, each in self.forwarder.upstreams if zone == names.ROOT)
+        log.info("upstreams: %s", upstreams or "none; names of others are refused")
+
+    def _route(self, zone: str, upstreams: Iterable[UpstreamAddress]) -> Route:
+        excepted = frozenset(map(names.from_text, self.block.forward.excepted))
+        return Route(names.from_text(zone), tuple(upstreams), self.block.forward.policy, excepted, self._manner)
+
+
+def _origin(block: Block, settings: Config) -> tuple[object, ...]:
+    """The settings that an index is made of."""
+    return (
+        block.cluster, block.zone, block.reverse_zone, block.fallthrough, block.ttl, block.negative_ttl, block.pods,
+        block.endpoint_pod_names, block.ignore_empty_service, block.hosts.ttl, tuple(_own_addresses(block)),
+        kinds(settings), settings.namespace_labels, settings.dns_service,
+    )  # fmt: skip
+
+
+def kinds(settings: Config) -> tuple[type[KubernetesObject], ...]:
+    """What the names are made of."""
+    endpoints = (EndpointSlice,) if settings.endpoints else ()
+    pods = (Pod,) if any(each.pods == "verified" for each in config.blocks(settings)) else ()
+    return (Namespace, Service, *endpoints, *pods)
+
+
+def _index(block: Block, settings: Config) -> Index:
+    """A block without the cluster has no names but those of hosts files."""
+    primary = names.from_text(block.zone[0])
+    reverse = [name for text in block.reverse_zone for name in config.reverse_zones(text)]
+    zones = [_zone(block, names.from_text(text)) for text in block.zone]
+    reverse_zones = [_zone(block, name, primary, is_reverse=True) for name in dict.fromkeys(reverse)]
+    return Index(
+        zones if block.cluster else [],
+        reverse_zones if block.cluster else [],
+        awaited=kinds(settings) if block.cluster else (),
+        selects_namespaces=bool(settings.namespace_labels),
+        dns_service=config.service_key(settings.dns_service),
+        own_addresses=tuple(_own_addresses(block)),
+        hosts_ttl=block.hosts.ttl,
+        clock=time.time,
+    )
+
+
+def _zone(block: Block, name: Name, authority: Name | None = None, *, is_reverse: bool = False) -> Zone:
+    """A zone; `authority` is the one that the names in its SOA record are in, if it is not the zone itself."""
+    within = authority or name
+    return Zone(
+        name=name,
+        mname=names.below("ns", "dns", parent=within),
+        rname=names.below("hostmaster", parent=within),
+        is_reverse=is_reverse,
+        falls_through=any(name.endswith(names.from_text(each)) for each in block.fallthrough),
+        ttl=block.ttl,
+        negative_ttl=block.negative_ttl,
+        pods=block.pods,
+        endpoint_pod_names=block.endpoint_pod_names,
+        ignore_empty_service=block.ignore_empty_service,
+    )
+
+
+def _own_addresses(block: Block) -> Iterator[Address]:
+    """Where we are reached; in place of a wildcard, what the host's own name leads to."""
+    for host, port in map(config.listen_address, block.listen):
+        hosts = [host]
+        if host in ("0.0.0.0", "::"):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            with contextlib.suppress(OSError):
+                hosts = [str(each[4][0]) for each in socket.getaddrinfo(socket.gethostname(), port, family)]
+        for each in hosts:
+            address = names.address(each)
+            if address is not None and any(address):
+                yield address
+
+
+def _tls_context(given: config.Forward) -> ssl.SSLContext | None:
+    """What certificates are held against, if there are any."""
+    upstreams = [*given.upstreams, *(one for each in given.zones for one in each.upstreams)]
+    if not given.tls_ca and not any(parse_address(each).tls for each in upstreams):
+        return None  # loading the system's authorities takes a while
+    try:
+        return ssl.create_default_context(cafile=given.tls_ca or None)
+    except (OSError, ssl.SSLError) as error:
+        raise config.BadConfig(f"forward.tls-ca: {given.tls_ca}: {error.strerror or error}") from error
+
+
+def _cache_limits(given: config.Cache) -> CacheLimits:
+    return CacheLimits(
+        given.entries if given.bytes else 0,
+        given.bytes,
+        given.ttl,
+        given.negative_ttl,
+        given.failure_seconds,
+        given.stale_seconds,
+        given.prefetch_hits,
+    )

@@ -1,0 +1,118 @@
+"""From the first configuration to the last signal."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from clusterdns import config
+from clusterdns.app.running import Running
+from clusterdns.config import Config
+from clusterdns.corefile import CorefileError
+from clusterdns.server import CannotListen
+from clusterdns.sources import NoCredentials
+from clusterdns.sources.hosts import HostsError
+from clusterdns.sources.manifests import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+log = logging.getLogger("clusterdns")
+
+LOOK_SECONDS = 1.0
+
+
+class Loaded(Struct, frozen=True):
+    """A configuration as it was read, and the files that it was read from."""
+
+    settings: Config
+    files: tuple[Path, ...] = ()
+
+
+async def serve(load: Callable[[], Loaded]) -> None:
+    """Serve until SIGTERM or SIGINT; on SIGHUP, or when a file of the configuration changes, as it says then.
+
+    Raises ManifestError, HostsError, NoCredentials, BadConfig and CannotListen before the first answer.
+    """
+    stop = asyncio.Event()
+    again = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
+    loop.set_exception_handler(_note_fault)
+
+    gc.set_threshold(50_000, 20, 100)  # what is read stays: looking through it often, while it grows, finds nothing
+    loaded = load()
+    files = _Files(loaded.files)
+    running = Running(loaded.settings, stop)
+    try:
+        await running.start()
+        tasks = [
+            asyncio.create_task(files.watch(again)),
+            asyncio.create_task(_reload(running, load, files, again)),
+        ]
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
+    finally:
+        await running.stop()
+    log.info("stopped")
+
+
+async def _reload(running: Running, load: Callable[[], Loaded], files: _Files, again: asyncio.Event) -> None:
+    """Do as the configuration says each time that it may say something else; one that is bad changes nothing."""
+    while True:
+        await again.wait()
+        again.clear()
+        try:
+            loaded = load()
+            files.take(loaded.files)
+            await running.become(loaded.settings)
+        except (ManifestError, HostsError, NoCredentials, CannotListen, config.BadConfig, CorefileError) as error:
+            running.reloads_failed += 1
+            running.fault = "; ".join(str(error).splitlines())
+            log.error("the configuration is not changed: %s", running.fault)  # noqa: TRY400 - one line
+        else:
+            running.fault = ""
+            log.info("the configuration is read")
+
+
+class _Files:
+    """The files of the configuration as they were last looked at; links are followed, as a ConfigMap has them."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self._known = {each: _stamp(each) for each in files}
+
+    def take(self, files: Iterable[Path]) -> None:
+        """Look at these from now on."""
+        self._known = {each: self._known.get(each) or _stamp(each) for each in files}
+
+    async def watch(self, changed: asyncio.Event) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            found = {each: _stamp(each) for each in self._known}
+            if found != self._known:
+                self._known = found
+                changed.set()
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        info = file.stat()
+    except OSError:
+        return None
+    return info.st_ino, info.st_size, info.st_mtime_ns
+
+
+def _note_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """One line for what nobody waited for; the traceback is for whoever turns debugging on."""
+    error = context.get("exception")
+    log.error("a fault: %s: %r", context["message"], error)
+    log.debug("the fault in full", exc_info=error)

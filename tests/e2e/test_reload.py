@@ -1,0 +1,189 @@
+"""The configuration as it changes: read, checked, built aside, and put in place without a query lost."""
+
+from __future__ import annotations
+
+import re
+import signal
+import urllib.request
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from forwarding import CLUSTER_ADDRESS, CLUSTER_NAME, at, data
+from serving import EXAMPLE, Serving, eventually, free_port
+
+from tests.upstreams import Faulty, Load, ask
+from tests.upstreams.behaviours import says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Serve = Callable[..., Serving]
+
+ONE, TWO = "192.0.2.1", "192.0.2.2"
+
+
+@pytest.fixture
+def upstreams() -> Iterator[tuple[Faulty, Faulty]]:
+    with Faulty(says(f"{{name}} 300 IN A {ONE}")) as one, Faulty(says(f"{{name}} 300 IN A {TWO}")) as two:
+        yield one, two
+
+
+class Configured:
+    """A server whose file can be written again."""
+
+    def __init__(self, serve: Serve, folder: Path, **settings: Any) -> None:
+        self.file = folder / "clusterdns.yaml"
+        self.http = f"127.0.0.1:{free_port()}"
+        self._given = {"manifests": [str(EXAMPLE)], "forward": {"resolv-conf": ""}, "http": [self.http], **settings}
+        self.write()
+        self.server = serve("--config", self.file)
+
+    def write(self, **settings: Any) -> None:
+        """As it was given, but for these settings."""
+        written = self.file.with_suffix(".new")
+        written.write_text(yaml.safe_dump(self._given | settings))
+        written.replace(self.file)
+
+    def reload(self, **settings: Any) -> None:
+        """Write it, and tell the server."""
+        read = self.server.log.count("the configuration is")
+        self.write(**settings)
+        self.server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: self.server.log.count("the configuration is") > read, "it is read")
+
+    def page(self, name: str) -> str:
+        with urllib.request.urlopen(f"http://{self.http}/{name}") as response:
+            return str(response.read().decode())
+
+
+@pytest.fixture
+def configured(serve: Serve, tmp_path: Path) -> Callable[..., Configured]:
+    return lambda **settings: Configured(serve, tmp_path, **settings)
+
+
+def ttl(server: Serving) -> int:
+    return ask(at(server), CLUSTER_NAME).answer[0].ttl
+
+
+class TestWhatChanges:
+    def test_on_sighup(self, configured: Callable[..., Configured]) -> None:
+        it = configured()
+        assert ttl(it.server) == 30
+        it.reload(ttl=7)
+        assert ttl(it.server) == 7
+
+    def test_when_the_file_changes(self, configured: Callable[..., Configured]) -> None:
+        it = configured()
+        it.write(ttl=8)
+        eventually(lambda: ttl(it.server) == 8, "the new TTL")
+
+    def test_upstreams(self, configured: Callable[..., Configured], upstreams: tuple[Faulty, Faulty]) -> None:
+        one, two = upstreams
+        it = configured(forward={"upstreams": [str(one)]})
+        assert data(ask(at(it.server), "www.example")) == [ONE]
+        it.reload(forward={"upstreams": [str(two)]})
+        assert data(ask(at(it.server), "www.example")) == [TWO]
+
+    def test_the_cache_lives_on(self, configured: Callable[..., Configured], upstreams: tuple[Faulty, Faulty]) -> None:
+        one, _ = upstreams
+        it = configured(forward={"upstreams": [str(one)]})
+        ask(at(it.server), "www.example")
+        it.reload(ttl=9, forward={"upstreams": [str(one)]})
+        assert data(ask(at(it.server), "www.example")) == [ONE]
+        assert len(one.asked_for("www.example")) == 1
+
+    def test_manifests(self, configured: Callable[..., Configured], tmp_path: Path) -> None:
+        it = configured()
+        other = tmp_path / "other.yaml"
+        other.write_text(
+            "{apiVersion: v1, kind: Service, metadata: {name: new, namespace: x}, spec: {clusterIP: 10.96.0.77}}"
+        )
+        it.reload(manifests=[str(other)])
+        assert data(ask(at(it.server), "new.x.svc.cluster.local")) == ["10.96.0.77"]
+        assert not data(ask(at(it.server), CLUSTER_NAME))
+        other.write_text(
+            "{apiVersion: v1, kind: Service, metadata: {name: new, namespace: x}, spec: {clusterIP: 10.96.0.78}}"
+        )
+        it.server.until("new.x.svc.cluster.local", ["10.96.0.78"])
+
+    def test_rules(self, configured: Callable[..., Configured]) -> None:
+        it = configured()
+        rule = {"type": "name", "name": "db.example.org.", "replacement": f"{CLUSTER_NAME}."}
+        it.reload(rewrite=[rule])
+        assert data(ask(at(it.server), "db.example.org")) == [CLUSTER_ADDRESS]
+        it.reload()
+        assert not data(ask(at(it.server), "db.example.org"))
+
+    def test_hosts(self, configured: Callable[..., Configured]) -> None:
+        it = configured(hosts={"entries": ["192.0.2.7 nas.example"]})
+        assert data(ask(at(it.server), "nas.example")) == ["192.0.2.7"]
+        it.reload(hosts={"entries": ["192.0.2.8 other.example"]})
+        assert not data(ask(at(it.server), "nas.example"))
+        assert data(ask(at(it.server), "other.example")) == ["192.0.2.8"]
+
+    def test_a_block_on_another_address(self, configured: Callable[..., Configured]) -> None:
+        it = configured()
+        port = free_port()
+        block = {"names": ["."], "listen": [f"127.0.0.1:{port}"], "ttl": 3, "forward": {"resolv-conf": ""}}
+        it.reload(blocks=[block])
+        assert ask(("127.0.0.1", port), CLUSTER_NAME).answer[0].ttl == 3
+        assert ttl(it.server) == 30
+        it.reload()
+        with pytest.raises(OSError, match=r"refused|timed out"):
+            ask(("127.0.0.1", port), CLUSTER_NAME, tcp=True)
+
+
+class TestWhatIsWrong:
+    @pytest.mark.parametrize(
+        ("settings", "why"),
+        [
+            ({"ttl": -1}, "ttl: -1 is not between 0 and 3600"),
+            ({"tttl": 1}, "tttl: there is no such setting"),
+            ({"manifests": ["/nowhere"]}, "/nowhere"),
+            ({"hosts": {"files": ["/nowhere"]}}, "/nowhere"),
+            ({"blocks": [{"names": ["x"], "listen": ["192.0.2.1:53"]}]}, "this machine has no such address"),
+        ],
+        ids=["a value", "a name", "manifests", "hosts", "an address"],
+    )
+    def test_changes_nothing(self, configured: Callable[..., Configured], settings: dict[str, Any], why: str) -> None:
+        it = configured(ttl=9)
+        it.reload(**settings)
+        assert ttl(it.server) == 9
+        assert why in it.server.log
+        assert why in it.page("ready")
+        assert "coredns_reload_failed_total 1.0" in it.page("metrics")
+        it.reload(ttl=10)
+        assert ttl(it.server) == 10
+        assert it.page("ready") == "OK"
+
+    def test_a_file_that_is_gone(self, configured: Callable[..., Configured]) -> None:
+        it = configured()
+        it.file.unlink()
+        eventually(lambda: "is not changed" in it.server.log, "it is told of")
+        assert ttl(it.server) == 30
+        it.write(ttl=11)
+        eventually(lambda: ttl(it.server) == 11, "the new TTL")
+
+
+def test_no_query_is_lost(configured: Callable[..., Configured], upstreams: tuple[Faulty, Faulty]) -> None:
+    """Reloads one after the other while names of ours and of others are asked for; nothing is left behind."""
+    one, _ = upstreams
+    forward = {"upstreams": [str(one)]}
+    it = configured(forward=forward)
+    questions = [CLUSTER_NAME, *(f"h{number}.example" for number in range(50))]
+    for name in questions:
+        ask(at(it.server), name)
+    files = len(list(Path(f"/proc/{it.server.process.pid}/fd").iterdir()))
+    with Load(at(it.server), cycle(questions), rate=300) as load:
+        for number in range(30):
+            it.reload(ttl=5 + number, forward=forward)
+            load.go_on(10)
+    assert len(load.exchanges) > 300
+    assert not load.unanswered()
+    assert not re.search("Traceback|fault", it.server.log)
+    eventually(
+        lambda: len(list(Path(f"/proc/{it.server.process.pid}/fd").iterdir())) <= files + 3, "descriptors", seconds=15
+    )
