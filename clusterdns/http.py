@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -10,6 +11,9 @@ from clusterdns.server import CannotListen, address_text, why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+log = logging.getLogger("clusterdns")
 
 
 class Views:
@@ -39,8 +43,12 @@ class Views:
             try:
                 await web.TCPSite(self._runner, host, port).start()
             except OSError as error:
+                text = f"cannot listen on {address_text(host, port)}: {why(error, port)}"
+                if host == "::" and ("0.0.0.0", port) in addresses:
+                    log.warning("%s; IPv4 has to do", text)
+                    continue
                 await self._runner.cleanup()
-                raise CannotListen(f"cannot listen on {address_text(host, port)}: {why(error, port)}") from error
+                raise CannotListen(text) from error
 
     async def stop(self) -> None:
         await self._runner.cleanup()
