@@ -129,7 +129,6 @@ _DASHED = frozenset("0123456789abcdef-")
 
 # Addresses, and their names under in-addr.arpa (RFC 1035 section 3.5) and ip6.arpa (RFC 3596 section 2.5).
 
-ARPA = from_text("arpa")
 IN_ADDR = from_text("in-addr.arpa")
 IP6 = from_text("ip6.arpa")
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from clusterdns.names import LONGEST_LABEL, LONGEST_NAME, ROOT, Name
 from clusterdns.queries import AA, AD, CD, DO, HEADER, OPCODE, QR, RA, RD, TC, FormatError
 from clusterdns.records import CLASS_IN, Rcode, Reason, Record, Type
+from clusterdns.wire import EXTENDED_ERROR, extended_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from clusterdns.queries import Query
     from clusterdns.records import Question
     from clusterdns.wire import Dialect
-
-EXTENDED_ERROR = 15
-"""The option of an Extended DNS Error (RFC 8914 section 2)."""
 
 MOST_ERRORS = 300
 """Bytes of the upstream's extended errors that are relayed."""
@@ -169,7 +167,7 @@ class Response(Struct, eq=False):
 
     def stale(self, ttl: int, reason: Reason) -> Response:
         """The same past its time, as RFC 8767 has it: every TTL is `ttl`, and the extended error says why."""
-        return replace(self.retimed([ttl] * len(self.ttls)), errors=extended_error(reason))
+        return replace(self.retimed([ttl] * len(self.ttls)), errors=extended_error(reason, MOST_ERRORS))
 
     def not_authoritative(self) -> Response:
         """The same out of a cache (RFC 1034 section 6.2)."""
@@ -217,12 +215,9 @@ class Response(Struct, eq=False):
 
 def failure(name: Name, reason: Reason) -> Response:
     """What is said when nobody answers; it is remembered for as short as RFC 9520 section 3.2 allows."""
-    return Response(name, QR | RA | Rcode.SERVFAIL, (0, 0, 0), errors=extended_error(reason), negative_ttl=1)
-
-
-def extended_error(reason: Reason) -> bytes:
-    text = reason.text.encode()[:MOST_ERRORS]
-    return pack("!HHH", EXTENDED_ERROR, 2 + len(text), reason.code) + text
+    return Response(
+        name, QR | RA | Rcode.SERVFAIL, (0, 0, 0), errors=extended_error(reason, MOST_ERRORS), negative_ttl=1
+    )
 
 
 def read_response(packet: bytes, question: Question) -> Response:

@@ -186,13 +186,14 @@ def _opt(query: Query, answer: Answer, dialect: Dialect, reason_space: int) -> b
         return b""
     options = b""
     if answer.reason and dialect.extended_errors:
-        options = _extended_error(answer.reason, reason_space)
+        options = extended_error(answer.reason, min(reason_space, LONGEST_REASON))
     ttl = answer.rcode >> 4 << 24 | query.edns.dnssec_ok * DO
     return b"\0" + _RECORD.pack(Type.OPT, dialect.udp_size, ttl, len(options)) + options
 
 
-def _extended_error(reason: Reason, space: int) -> bytes:
-    text = reason.text.encode()[: max(0, min(space, LONGEST_REASON))].decode(errors="ignore").encode()
+def extended_error(reason: Reason, space: int) -> bytes:
+    """The option of an OPT record, with as much of the reason's text as fits into so many bytes."""
+    text = reason.text.encode()[: max(0, space)].decode(errors="ignore").encode()
     return pack("!HHH", EXTENDED_ERROR, 2 + len(text), reason.code) + text
 
 

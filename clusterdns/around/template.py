@@ -23,7 +23,7 @@ from clusterdns.names import Name, ancestors
 from clusterdns.presentation import type_text
 from clusterdns.queries import AA, HEADER, OPCODE_QUERY, QR, RA, RD, Edns, FormatError, read_query, write_query
 from clusterdns.records import CLASS_IN, Answer, Question, Rcode, Reason, Type
-from clusterdns.responses import Terms, extended_error, terms
+from clusterdns.responses import MOST_ERRORS, Terms, terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -265,7 +265,7 @@ def _insert(message: Message, alias: Resource, reply: object) -> None:
 def _opt(asked: Terms, reason: Reason | None) -> bytes:
     if not asked.opt or reason is None or not asked.takes_errors:
         return asked.opt
-    option = extended_error(reason)
+    option = wire.extended_error(reason, MOST_ERRORS)
     return asked.opt[:-2] + pack("!H", len(option)) + option
 
 

@@ -182,10 +182,6 @@ def _is_kept(settings: Mapping[str, Any], zone: names.Name, kind: str) -> bool:
     return within(zone, cached) and not within(zone, excepted) and not settings.get("cache.keep-ttl")
 
 
-def _within_bounds(ttl: int, bounds: Sequence[int]) -> int:
-    return min(max(ttl, bounds[0]), bounds[1])
-
-
 def _listening(settings: Settings, zones: Sequence[ServedZone], findings: Findings) -> Iterator[Settings]:
     """A block for each port: the zones of one server block may have several."""
     hosts = settings.pop("bind", EVERYWHERE)
