@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cachetools import LRUCache
 from msgspec import Struct
 
+from clusterdns.names import ROOT, Name, ancestors
 from clusterdns.records import Rcode
 from clusterdns.responses import Response
 
@@ -38,10 +39,24 @@ class CacheLimits(Struct, frozen=True):
     """RFC 2308 section 7.1 allows five minutes; whoever mends an upstream does not want to wait for these."""
     stale_seconds: float = 86400
     """How long past its TTL a response may be given when nobody answers (RFC 8767 section 4)."""
+    stale_after_seconds: float = 1.8
+    """How long a client waits for a fresh one; 0: it gets the stale one at once, and the cache is refreshed behind."""
+    stale_ttl: int = 30
     prefetch_hits: int = 3
     """Hits in its lifetime that make a response popular: it is asked for again before it expires. 0: none is."""
+    prefetch_gap_seconds: float = 0
+    """A longer time without a hit makes it unpopular, but being asked for again does not. 0: hits count for one
+    lifetime."""
     prefetch_share: float = 0.1
-    """The last part of its lifetime, in which that is done."""
+    """The last part of its lifetime, in which it is asked for again."""
+    keep_ttl: bool = False
+    """Whether TTLs do not count down."""
+    zones: frozenset[Name] = frozenset({ROOT})
+    """Nothing else is kept, nor are its TTLs bounded."""
+    except_success: frozenset[Name] = frozenset()
+    """Zones of which only absences are kept."""
+    except_denial: frozenset[Name] = frozenset()
+    """Zones of which neither absences nor failures are kept."""
 
 
 class Entry(Struct, eq=False):
@@ -51,12 +66,22 @@ class Entry(Struct, eq=False):
     stored_at: float
     expires_at: float
     refresh_at: float
-    """From then on it is not simply given: it may have to be asked for again."""
+    """From then on it is not simply given: its hits are looked at, or it may have to be asked for again."""
+    prefetch_at: float
+    """From then on it is asked for again if it is popular."""
     hits: int = 0
+    hit_at: float = 0.0
+    """When the last of them was, before `refresh_at` about."""
     retry_at: float = 0.0
     """After it could not be had again: when to try next. Until then it may be given although it is stale."""
     vouched_for: int = ALWAYS
     """The serial of the index that was last seen to have nothing to say to the name; ALWAYS, NEVER."""
+
+    def hit(self, now: float, longest_gap: float) -> None:
+        if longest_gap and now - self.hit_at >= longest_gap:
+            self.hits = 0
+        self.hits += 1
+        self.hit_at = now
 
     @property
     def weight(self) -> int:
@@ -110,20 +135,38 @@ class Cache:
     def keep(self, key: bytes, response: Response, now: float, *, vouched_for: int = ALWAYS) -> Response:
         """Take in a response, if it may be kept at all. Returns it with its TTLs within their bounds."""
         limits = self.limits
+        if not _within(response.name, limits.zones):
+            return response
         bounds = limits.ttl if response.is_data else limits.negative_ttl
         response = response.with_ttls(*bounds)
         lifetime = self._lifetime(response)
-        if lifetime <= 0:
+        if lifetime <= 0 or _within(
+            response.name, limits.except_denial if response.is_denial else limits.except_success
+        ):
             return response
         known: Entry | None = self._kept[key]
         if known is not None and response.is_failure and not known.response.is_failure:
             return response  # what was known may yet be given stale
-        refresh_after = lifetime
-        if limits.prefetch_hits and not response.is_failure:
-            refresh_after *= 1 - limits.prefetch_share
         if response.leads_to is not None:
             vouched_for = NEVER  # it may lead to a name of ours
-        entry = Entry(response.not_authoritative(), now, now + lifetime, now + refresh_after, vouched_for=vouched_for)
+        prefetch_at = refresh_at = now + lifetime
+        hits = 0
+        if limits.prefetch_hits and not response.is_failure:
+            prefetch_at = refresh_at = now + lifetime * (1 - limits.prefetch_share)
+            if limits.prefetch_gap_seconds > 0:
+                hits = known.hits if known is not None else 0
+                refresh_at = now if limits.prefetch_gap_seconds < lifetime else refresh_at
+        kept = response.not_authoritative()
+        entry = Entry(
+            kept.timeless() if limits.keep_ttl else kept,
+            now,
+            now + lifetime,
+            refresh_at,
+            prefetch_at,
+            hits=hits,
+            hit_at=now,
+            vouched_for=vouched_for,
+        )
         if entry.weight <= limits.bytes:
             self._kept[key] = entry
         while len(self._kept) > limits.entries:
@@ -138,8 +181,15 @@ class Cache:
         if response.is_truncated:
             return 0
         if response.rcode == Rcode.SERVFAIL:
-            return min(self.limits.failure_seconds, 5 if response.negative_ttl is None else response.negative_ttl)
+            longest = self.limits.failure_seconds
+            return longest if response.negative_ttl is None else min(longest, response.negative_ttl)
         if response.is_failure:
             return min(self.limits.failure_seconds, UNWILLING_SECONDS)
         says_something = response.is_data or response.leads_to or response.negative_ttl is not None
         return response.lowest_ttl or 0 if says_something else 0
+
+
+def _within(name: Name, zones: frozenset[Name]) -> bool:
+    if not zones or ROOT in zones:
+        return bool(zones)
+    return name in zones or any(each in zones for each in ancestors(name))

@@ -93,13 +93,38 @@ class Cache(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The same for names that are missing."""
 
     failure_seconds: float = 5.0
-    """How long an upstream's SERVFAIL is remembered, 5 at most."""
+    """How long an upstream's SERVFAIL is remembered: whoever mends it does not want to wait. 300 at most (RFC 2308)."""
 
     stale_seconds: int = 86400
     """How long after its TTL a response is still given when no upstream answers (RFC 8767). 0: not at all."""
 
+    stale_after_seconds: float = 1.8
+    """How long a client waits for a fresh one, as RFC 8767 recommends. 0: it gets the stale one at once, and the
+    upstreams are asked behind."""
+
+    stale_ttl: int = 30
+    """Seconds that a stale one may be remembered, as RFC 8767 recommends."""
+
     prefetch_hits: int = 3
     """A response that was asked for so often is asked for again before it expires. 0: none is."""
+
+    prefetch_gap_seconds: float = 0.0
+    """A longer time in which nobody asks for it makes it start from nothing. 0: it does so when its TTL is over."""
+
+    prefetch_percent: int = 10
+    """The last part of its TTL, in which it is asked for again."""
+
+    keep_ttl: bool = False
+    """Whether clients are told the whole TTL, whatever time of it is over."""
+
+    zones: tuple[str, ...] = ()
+    """Only names in these are remembered. All unless given."""
+
+    except_success: tuple[str, ...] = ()
+    """Zones of which only it is remembered that something is missing..."""
+
+    except_denial: tuple[str, ...] = ()
+    """...and zones of which just that is not, nor failures."""
 
 
 class Hosts(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -275,9 +300,13 @@ def _block_faults(block: Block) -> Iterator[str]:
         ("forward.in-flight", block.forward.in_flight, 1, 100_000),
         ("cache.entries", block.cache.entries, 0, 100_000_000),
         ("cache.bytes", block.cache.bytes, 0, 1 << 40),
-        ("cache.failure-seconds", block.cache.failure_seconds, 0, 5),
+        ("cache.failure-seconds", block.cache.failure_seconds, 0, 300),
         ("cache.stale-seconds", block.cache.stale_seconds, 0, 7 * 86400),
+        ("cache.stale-after-seconds", block.cache.stale_after_seconds, 0, 60),
+        ("cache.stale-ttl", block.cache.stale_ttl, 0, LONGEST_TTL),
         ("cache.prefetch-hits", block.cache.prefetch_hits, 0, 1_000_000),
+        ("cache.prefetch-gap-seconds", block.cache.prefetch_gap_seconds, 0, 7 * 86400),
+        ("cache.prefetch-percent", block.cache.prefetch_percent, 1, 90),
         *(("cache.ttl", each, 0, LONGEST_TTL) for each in block.cache.ttl),
         *(("cache.negative-ttl", each, 0, LONGEST_TTL) for each in block.cache.negative_ttl),
         ("hosts.ttl", block.hosts.ttl, 0, LONGEST_TTL),
@@ -293,6 +322,9 @@ def _block_faults(block: Block) -> Iterator[str]:
         ("forward.except", block.forward.excepted, names.from_text),
         ("forward.zones.zone", tuple(each.zone for each in stubs), names.from_text),
         ("forward.zones.upstreams", tuple(one for each in stubs for one in each.upstreams), parse_address),
+        ("cache.zones", block.cache.zones, names.from_text),
+        ("cache.except-success", block.cache.except_success, names.from_text),
+        ("cache.except-denial", block.cache.except_denial, names.from_text),
         ("search-domains", block.search_domains, names.from_text),
     )
     for setting in ("names", "listen", "zone"):

@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from clusterdns.names import Name
     from clusterdns.responses import Terms
 
-STALE_TTL = 30
-"""Seconds; as RFC 8767 section 4 recommends."""
-
-STALE_AFTER_SECONDS = 1.8
-"""How long a client waits for a fresh answer while there is a stale one (RFC 8767 section 5)."""
-
 RETRY_SECONDS = 5.0
 """How long stale answers are given at once after nobody answered. RFC 8767 section 5 recommends 30, for recursive
 resolvers, which have many servers to trouble; an upstream that is back is worth one question in five seconds."""
@@ -96,10 +90,13 @@ class Elsewhere:
             entry.vouched_for = serial
         if now < entry.expires_at:
             cache.hits += 1
-            entry.hits += 1
-            if now >= entry.refresh_at:
+            entry.hit(now, cache.limits.prefetch_gap_seconds)
+            if now >= entry.prefetch_at:
                 self._refresh_if_popular(entry, question, terms, serial)
             return Remembered(entry.response, int(now - entry.stored_at))
+        if now >= entry.retry_at and not cache.limits.stale_after_seconds and not self._is_full:
+            entry.retry_at = now + RETRY_SECONDS
+            self._ask(question, terms, serial)
         if now < entry.retry_at:
             cache.hits += 1
             return Remembered(self._stale(entry), 0)
@@ -117,7 +114,7 @@ class Elsewhere:
         asking = self._ask(question, terms, serial)
         if entry is None or entry.response.is_failure:
             return Remembered(await asyncio.shield(asking), 0)  # others wait for it too
-        await asyncio.wait((asking,), timeout=STALE_AFTER_SECONDS)
+        await asyncio.wait((asking,), timeout=cache.limits.stale_after_seconds)
         if asking.done() and not asking.result().is_failure:
             return Remembered(asking.result(), 0)
         entry.retry_at = cache.clock() + RETRY_SECONDS
@@ -127,7 +124,7 @@ class Elsewhere:
         if entry.hits >= self.cache.limits.prefetch_hits and not self._is_full:
             self.prefetched += 1
             self._ask(question, terms, serial)
-            entry.refresh_at = entry.expires_at
+            entry.refresh_at = entry.prefetch_at = entry.expires_at
 
     def _ask(self, question: Question, terms: Terms, serial: int | None) -> asyncio.Future[Response]:
         """The response, once it is there and in the cache."""
@@ -156,4 +153,4 @@ class Elsewhere:
             reason = Reason("the last known answer; no upstream confirms it", ReasonCode.STALE_NXDOMAIN)
         else:
             reason = Reason("the last known answer; no upstream gives a newer one", ReasonCode.STALE_ANSWER)
-        return entry.response.stale(STALE_TTL, reason)
+        return entry.response.stale(self.cache.limits.stale_ttl, reason)

@@ -11,7 +11,7 @@ from struct import pack, pack_into, unpack_from
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from clusterdns.names import LONGEST_LABEL, LONGEST_NAME, ROOT, Name
 from clusterdns.queries import AA, AD, CD, DO, HEADER, OPCODE, QR, RA, RD, TC, FormatError
@@ -106,6 +106,11 @@ class Response(Struct, eq=False):
         return self.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN)
 
     @property
+    def is_denial(self) -> bool:
+        """Whether it says that there is nothing, or nothing at all."""
+        return self.is_failure or self.rcode == Rcode.NXDOMAIN or (not self.counts[0] and self.negative_ttl is not None)
+
+    @property
     def is_truncated(self) -> bool:
         return bool(self.flags & TC)
 
@@ -169,6 +174,10 @@ class Response(Struct, eq=False):
         """The same past its time, as RFC 8767 has it: every TTL is `ttl`, and the extended error says why."""
         return replace(self.retimed([ttl] * len(self.ttls)), errors=extended_error(reason, MOST_ERRORS))
 
+    def timeless(self) -> Response:
+        """The same, whose TTLs stay as they are."""
+        return _Timeless(*astuple(self))
+
     def not_authoritative(self) -> Response:
         """The same out of a cache (RFC 1034 section 6.2)."""
         return replace(self, flags=self.flags & ~AA) if self.flags & AA else self
@@ -211,6 +220,19 @@ class Response(Struct, eq=False):
                 ttl = max(0, record.ttl - age)
                 found[section].append(Record(owner, record.rtype, ttl, _read_data(packet, record, names)))
         return found[0], found[1]
+
+
+class _Timeless(Response, eq=False):
+    """One whose TTLs do not count down, in its time nor past it."""
+
+    def _after(self, _seconds: int) -> bytes:
+        return self.body
+
+    def records(self, _age: int = 0) -> tuple[list[Record], list[Record]]:
+        return super().records()
+
+    def stale(self, _ttl: int, reason: Reason) -> Response:
+        return replace(self, errors=extended_error(reason, MOST_ERRORS))
 
 
 def failure(name: Name, reason: Reason) -> Response:

@@ -97,6 +97,34 @@ class TestLifetime:
         assert len(cache) == 1
 
 
+class TestZones:
+    """`www.example` is asked for."""
+
+    @pytest.mark.parametrize(
+        ("limits", "kept"),
+        [
+            ({"zones": {"example"}}, "DNF"),
+            ({"zones": {"www.example"}}, "DNF"),
+            ({"zones": {"w.example", "a.www.example"}}, ""),
+            ({"except_success": {"example"}}, "NF"),
+            ({"except_denial": {"example"}}, "D"),
+            ({"except_denial": {"."}, "except_success": {"www.example"}}, ""),
+        ],
+    )
+    def test_what_is_kept(self, clock: Clock, limits: dict[str, set[str]], kept: str) -> None:
+        cache = Cache(
+            CacheLimits(**{each: frozenset(map(names.from_text, zones)) for each, zones in limits.items()}), clock
+        )
+        cache.keep(b"D", data(60), clock.now)
+        cache.keep(b"N", absence(60), clock.now)
+        cache.keep(b"F", data(60, flags=QR | Rcode.SERVFAIL, is_data=False), clock.now)
+        assert "".join(each for each in "DNF" if remembers(cache, each.encode())) == kept
+
+    def test_outside_of_them_no_ttl_is_changed(self, clock: Clock) -> None:
+        cache = Cache(CacheLimits(ttl=(0, 30), zones=frozenset({names.from_text("other")})), clock)
+        assert cache.keep(b"k", data(60), clock.now).lowest_ttl == 60
+
+
 class TestStaleness:
     def test_it_is_there_for_a_day(self, clock: Clock) -> None:
         cache = Cache(CacheLimits(stale_seconds=86400), clock)
@@ -187,6 +215,26 @@ class TestWhatIsNotSimplyGiven:
         entry = cache.recall(b"k", clock.now)
         assert entry is not None
         assert entry.refresh_at == entry.expires_at
+
+    def test_hits_with_gaps_between_them_do_not_add_up(self, clock: Clock) -> None:
+        cache = Cache(CacheLimits(prefetch_hits=3, prefetch_gap_seconds=10), clock)
+        cache.keep(b"k", data(100), clock.now)
+        entry = cache.recall(b"k", clock.now)
+        assert entry is not None
+        assert entry.refresh_at == clock.now, "each hit is looked at"
+        for seconds, hits in ((9, 1), (9.9, 2), (10, 1), (1, 2)):
+            clock.now += seconds
+            entry.hit(clock.now, 10)
+            assert entry.hits == hits
+
+    def test_what_is_popular_stays_so_when_it_is_asked_for_again(self, clock: Clock) -> None:
+        cache = Cache(CacheLimits(prefetch_hits=3, prefetch_gap_seconds=60), clock)
+        for hits in (0, 5):
+            cache.keep(b"k", data(30), clock.now)
+            entry = cache.recall(b"k", clock.now)
+            assert entry is not None
+            assert (entry.hits, entry.refresh_at) == (hits, pytest.approx(clock.now + 27))
+            entry.hits = 5
 
     def test_an_alias_that_leads_nowhere_yet(self, clock: Clock) -> None:
         """It may lead to a name of ours."""

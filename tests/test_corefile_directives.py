@@ -184,29 +184,59 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
                 ("success 10 60 10", {"cache.entries": 1024 + 9984, "cache.ttl": [10, 60]}),
                 ("denial 9984 5", {"cache.negative-ttl": [5, 5]}),
                 ("denial 9984 60 0", {"cache.negative-ttl": [0, 60]}),
-                ("prefetch 10", {"cache.prefetch-hits": 10}),
-                ("prefetch 5 1m 20%", {"cache.prefetch-hits": 5}),
-                ("serve_stale", {"cache.stale-seconds": 3600}),
-                ("serve_stale 1h30m verify", {"cache.stale-seconds": 5400}),
+                (
+                    "prefetch 10",
+                    {"cache.prefetch-hits": 10, "cache.prefetch-gap-seconds": 60.0, "cache.prefetch-percent": 10},
+                ),
+                (
+                    "prefetch 5 90s 20%",
+                    {"cache.prefetch-hits": 5, "cache.prefetch-gap-seconds": 90.0, "cache.prefetch-percent": 20},
+                ),
+                (
+                    "serve_stale",
+                    {"cache.stale-seconds": 3600, "cache.stale-after-seconds": 0.0, "cache.stale-ttl": 0},
+                ),
+                ("serve_stale 2h immediate", {"cache.stale-seconds": 7200, "cache.stale-after-seconds": 0.0}),
+                ("serve_stale 1h30m verify", {"cache.stale-seconds": 5400, "cache.stale-after-seconds": 1.8}),
+                ("serve_stale 1h verify 300ms", {"cache.stale-seconds": 3600, "cache.stale-after-seconds": 0.3}),
                 ("serve_stale 10000h VERIFY", {"cache.stale-seconds": 7 * 86400}),
                 ("servfail 0", {"cache.failure-seconds": 0.0}),
                 ("servfail 1500ms", {"cache.failure-seconds": 1.5}),
-                ("servfail 5m", {"cache.failure-seconds": 5.0}),
+                ("servfail 5m", {"cache.failure-seconds": 300.0}),
+                ("disable success", {"cache.except-success": ["."], "cache.except-denial": []}),
+                ("disable denial a.example 10.0.0.0/8", {"cache.except-denial": ["a.example", "10.in-addr.arpa"]}),
+                ("keepttl", {"cache.keep-ttl": True}),
             )
         ),
+        (block("cache example.org"), {"cache.zones": ["example.org"]}),
+        ("a.example b.example {\ncache 30 b.example\n}", {"cache.zones": ["b.example"]}),
+        ("a.example {\ncache 30 example\n}", {"cache.zones": []}),
     ],
-    "cache and what is in the cluster": [
+    "cache and what else goes through it": [
         (block("cache 10", "kubernetes cluster.local in-addr.arpa {", "ttl 30", "}"), {"ttl": 10, "negative-ttl": 10}),
         (block("kubernetes cluster.local in-addr.arpa {", "ttl 0", "}", "cache 30"), {"ttl": 5, "negative-ttl": 5}),
         (
             block("kubernetes cluster.local ip6.arpa {", "ttl 30", "}", "cache 10 {", "disable success local", "}"),
-            {"ttl": 30, "negative-ttl": 10},
+            {"ttl": 10, "negative-ttl": 10},
         ),
         (
             block("cache 10 example.org", "kubernetes cluster.local in-addr.arpa {", "ttl 30", "}"),
             {"ttl": 30, "negative-ttl": 30},
         ),
         (block("cache 30", "hosts {", "fallthrough", "}"), {"hosts.ttl": 30}),
+        (
+            block("cache 30 {", "denial 1024 20 10", "}", "template IN A {", "answer x.example.", "}"),
+            {"template.0.ttl": [5, 30], "template.0.negative-ttl": [10, 20]},
+        ),
+        (
+            block("cache 30 example.org", "template IN A {", "answer x.example.", "}"),
+            {"template.0.ttl": [0, 0x7FFFFFFF]},
+        ),
+        (
+            block("cache 30 example.org", "template IN A a.example.org {", "answer x.example.", "}"),
+            {"template.0.ttl": [5, 30]},
+        ),
+        (block("cache 30", "rewrite ttl a.example 0-60"), {"rewrite.0.lowest": 5, "rewrite.0.highest": 30}),
     ],
     "hosts": [
         (block("hosts {", "fallthrough", "}"), {"hosts.files": ["/etc/hosts"], "hosts.entries": [], "hosts.ttl": 3600}),
@@ -302,6 +332,7 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
                     {
                         "qclass": 255, "qtype": 28, "zones": ["example.org"], "patterns": [], "answer": [],
                         "authority": [], "additional": [], "rcode": 3, "reason": None, "fall-through": [],
+                        "ttl": [0, 0x7FFFFFFF], "negative-ttl": [0, 0x7FFFFFFF],
                     },
                 ],
             },
@@ -318,6 +349,7 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
                         "qclass": 1, "qtype": 1, "zones": ["a.example", "b.example"], "patterns": ["^x[.]", "^y[.]"],
                         "answer": ["{{ .Name }} 60 IN A 192.0.2.1"], "authority": [], "additional": [], "rcode": 0,
                         "reason": {"text": "no such thing", "code": 21}, "fall-through": ["."],
+                        "ttl": [0, 0x7FFFFFFF], "negative-ttl": [0, 0x7FFFFFFF],
                     },
                 ],
             },

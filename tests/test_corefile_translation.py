@@ -30,7 +30,14 @@ class TestKubeadm:
             search="client",
             forward=msgspec.structs.replace(default.forward, in_flight=1000),
             cache=msgspec.structs.replace(
-                default.cache, entries=2 * 9984, ttl=(5, 30), negative_ttl=(5, 30), stale_seconds=0, prefetch_hits=0
+                default.cache,
+                entries=2 * 9984,
+                ttl=(5, 30),
+                negative_ttl=(5, 30),
+                stale_seconds=0,
+                prefetch_hits=0,
+                except_success=("cluster.local",),
+                except_denial=("cluster.local",),
             ),
             http=("0.0.0.0:8080", "[::]:8080", "0.0.0.0:8181", "[::]:8181", "0.0.0.0:9153", "[::]:9153"),
         )
@@ -141,7 +148,8 @@ FAULTS: dict[str, list[str]] = {
     ],
     block("cache 0"): ["Corefile:2: cache: expected a TTL in seconds of 1 or more, not 0"],
     block(
-        "cache {", "success", "prefetch 5 1m 5%", "prefetch 5 1m 20", "serve_stale 1h later", "servfail 6m", "x", "}",
+        "cache {", "success", "prefetch 5 1m 5%", "prefetch 5 1m 20", "serve_stale 1h later", "servfail 6m", "x",
+        "serve_stale 1h immediate 1s", "}",
     ): [
         "Corefile:3: cache: success: expected CAPACITY [TTL [MINTTL]], not nothing",
         "Corefile:4: cache: prefetch: expected a percentage from 10 to 90, not 5",
@@ -149,6 +157,7 @@ FAULTS: dict[str, list[str]] = {
         "Corefile:6: cache: serve_stale: expected immediate or verify, not later",
         "Corefile:7: cache: servfail: expected a duration such as 5s or 1h30m from 0s to 300s, not 6m",
         "Corefile:8: cache: x: not supported",
+        "Corefile:9: cache: serve_stale: expected nothing behind immediate, not 1s",
     ],
     block("hosts {", "192.0.2.1", "192.0.2.256 a", "192.0.2.1 *.example.org", "192.0.2.1 a..b", "ttl 0", "}"): [
         "Corefile:3: hosts: 192.0.2.1: expected ADDRESS NAME [ALIAS...], not nothing",
@@ -259,7 +268,9 @@ WARNINGS = {
         "Corefile:3: forward: it does nothing: what stands before it takes all its names",
     ],
     block("autopath @kubernetes"): ["Corefile:2: autopath: it does nothing without kubernetes and pods verified"],
-    block("cache {", "servfail 1m", "}"): ["Corefile:3: cache: servfail: a failure is remembered for 5 s at most"],
+    block("cache {", "serve_stale 200h", "}"): [
+        "Corefile:3: cache: serve_stale: responses are kept for 7 days at most",
+    ],
     KUBEADM.replace("lameduck 5s", ""): [],
 }
 

@@ -27,7 +27,7 @@ def value(config: Block, path: str) -> Any:
     """A setting by its path in the YAML file."""
     found = msgspec.json.decode(msgspec.json.encode(config))
     for name in path.split("."):
-        found = found[name]
+        found = found[int(name) if isinstance(found, list) else name]
     return found
 
 

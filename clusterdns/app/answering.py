@@ -236,5 +236,13 @@ def _cache_limits(given: config.Cache) -> CacheLimits:
         given.negative_ttl,
         given.failure_seconds,
         given.stale_seconds,
+        given.stale_after_seconds,
+        given.stale_ttl,
         given.prefetch_hits,
+        given.prefetch_gap_seconds,
+        given.prefetch_percent / 100,
+        given.keep_ttl,
+        frozenset(map(names.from_text, given.zones or (".",))),
+        frozenset(map(names.from_text, given.except_success)),
+        frozenset(map(names.from_text, given.except_denial)),
     )

@@ -43,6 +43,8 @@ MOST_REPLIES = 1000
 MOST_ALIASES = 8
 """How many CNAME records that templates made are followed one after the other."""
 
+LONGEST_TTL = 0x7FFFFFFF
+
 ANY_CLASS = CLASSES["ANY"]
 _CLASS_TEXT = {number: text for text, number in CLASSES.items()}
 
@@ -64,6 +66,10 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, re
     """For clients that take extended errors."""
     fall_through: tuple[str, ...] = ()
     """The zones whose names go on to the next template if no pattern matches."""
+    ttl: tuple[int, int] = (0, LONGEST_TTL)
+    """Seconds: a record's TTL is raised to the first and lowered to the second."""
+    negative_ttl: tuple[int, int] = (0, LONGEST_TTL)
+    """The same in a reply that has no answer."""
 
 
 class NotAReply(ValueError):
@@ -216,6 +222,9 @@ class _Templater:
         )
         sections = [[record_from_text(filling(data)) for filling in each] for each in ready.sections]
         message.answer, message.authority, message.additional = sections
+        lowest, highest = template.ttl if message.answer else template.negative_ttl
+        for record in message.records():
+            record.ttl = min(max(record.ttl, lowest), highest)
         return message
 
     def _followed(self, asked: _Asked, message: Message, aliases: Iterable[Resource]) -> Reaction:

@@ -156,30 +156,35 @@ def _settle(settings: Settings, around: Surroundings, sayers: Mapping[str, Readi
     """What one directive means for another."""
     zones = [names.from_text(zone) for zone in (*settings.get("zone", ()), *settings.get("reverse-zone", ()))]
     if settings["cache.entries"]:
-        # CoreDNS caches all names alike, and so keeps the TTLs of the cluster's, too, within the bounds of its cache.
-        for ttl, kind, bounds, zone in (
-            ("ttl", "success", "cache.ttl", zones[:1]),
-            ("negative-ttl", "denial", "cache.negative-ttl", zones[:1]),
-            ("hosts.ttl", "success", "cache.ttl", around.zones[:1]),
+        # All names go through CoreDNS's cache alike: even what it does not keep comes out of it with TTLs within its
+        # bounds.
+        for ttl, bounds, zone in (
+            ("ttl", "cache.ttl", zones[:1]),
+            ("negative-ttl", "cache.negative-ttl", zones[:1]),
+            ("hosts.ttl", "cache.ttl", around.zones[:1]),
         ):
-            if ttl in settings and zone and _is_kept(settings, zone[0], kind):
-                lowest, highest = settings[bounds]
-                settings[ttl] = min(max(settings[ttl], lowest), highest)
-    for path in ("cache.except-success", "cache.except-denial"):
-        # What the cluster has is never put into the cache.
-        excepted = [zone for zone in settings.get(path, ()) if not within(names.from_text(zone), zones)]
-        if path in settings:
-            settings[path] = excepted
+            if ttl in settings and zone and _goes_through_cache(settings, zone[0]):
+                settings[ttl] = _bounded(settings[ttl], settings[bounds])
+        for template in settings.get("template", ()):
+            if all(_goes_through_cache(settings, names.from_text(each)) for each in template["zones"]):
+                template["ttl"], template["negative-ttl"] = settings["cache.ttl"], settings["cache.negative-ttl"]
+        for rule in settings.get("rewrite", ()):
+            if rule["type"] == "ttl" and not settings["cache.zones"]:
+                rule["lowest"] = _bounded(rule["lowest"], settings["cache.ttl"])
+                rule["highest"] = _bounded(rule["highest"], settings["cache.ttl"])
     if settings.get("autopath") and settings.get("pods") != "verified":
         sayers["autopath"].warn("it does nothing without kubernetes and pods verified")
         settings["autopath"] = False
 
 
-def _is_kept(settings: Mapping[str, Any], zone: names.Name, kind: str) -> bool:
-    """Whether CoreDNS would cache what is said of a zone."""
-    cached = list(map(names.from_text, settings["cache.zones"])) or [names.ROOT]
-    excepted = list(map(names.from_text, settings.get(f"cache.except-{kind}", [])))
-    return within(zone, cached) and not within(zone, excepted) and not settings.get("cache.keep-ttl")
+def _goes_through_cache(settings: Mapping[str, Any], zone: names.Name) -> bool:
+    """Whether CoreDNS's cache is about the names of a zone."""
+    return within(zone, list(map(names.from_text, settings["cache.zones"])) or [names.ROOT])
+
+
+def _bounded(ttl: int, bounds: Sequence[int]) -> int:
+    lowest, highest = bounds
+    return min(max(ttl, lowest), highest)
 
 
 def _listening(settings: Settings, zones: Sequence[ServedZone], findings: Findings) -> Iterator[Settings]:

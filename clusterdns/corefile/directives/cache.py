@@ -22,8 +22,13 @@ SHARDS = 256
 TTLS = {"success": 3600, "denial": 1800}
 LOWEST_TTL = 5
 FAILURE_SECONDS = 5.0
+LONGEST_FAILURE = 300
 LONGEST_STALE = 7 * 86400
 STALE_SECONDS = 3600
+STALE_TTL = 0
+VERIFY_SECONDS = 1.8
+"""How long a client waits for a fresh response unless it is said; CoreDNS lets it wait as long as it does itself."""
+PREFETCH_GAP_SECONDS = 60.0
 
 
 class _Kind:
@@ -76,7 +81,7 @@ def _option(line: Reading, kinds: Mapping[str, _Kind]) -> Settings:
             if line.count("AMOUNT [DURATION [PERCENTAGE%]]", 1, 3):
                 return _prefetch(line)
         case "serve_stale":
-            if line.count("[DURATION [immediate|verify]]", 0, 2):
+            if line.count("[DURATION [immediate|verify [TIMEOUT]]]", 0, 3):
                 return _stale(line)
         case "servfail":
             if line.count("a duration", 1, 1):
@@ -106,35 +111,39 @@ def _bounds(line: Reading, kind: _Kind) -> None:
 
 
 def _prefetch(line: Reading) -> Settings:
-    hits = line.number(line.words[0], "an amount", 0, 1_000_000)
-    if len(line.words) > 1:
-        line.duration(line.words[1])
+    settings: Settings = {"cache.prefetch-gap-seconds": PREFETCH_GAP_SECONDS}
+    if (hits := line.number(line.words[0], "an amount", 0, 1_000_000)) is not None:
+        settings["cache.prefetch-hits"] = hits
+    if len(line.words) > 1 and (seconds := line.duration(line.words[1], most=LONGEST_STALE)) is not None:
+        settings["cache.prefetch-gap-seconds"] = seconds
     if len(line.words) > 2:
         percentage = line.words[2]
-        if percentage.endswith("%"):
-            line.number(percentage.removesuffix("%"), "a percentage", 10, 90)
-        else:
+        if not percentage.endswith("%"):
             line.fault(f"expected a percentage from 10% to 90%, not {shown(percentage)}")
-    return {} if hits is None else {"cache.prefetch-hits": hits}
+        elif (share := line.number(percentage.removesuffix("%"), "a percentage", 10, 90)) is not None:
+            settings["cache.prefetch-percent"] = share
+    return settings
 
 
 def _stale(line: Reading) -> Settings:
     seconds = line.duration(line.words[0]) if line.words else STALE_SECONDS
     mode = line.one_of(line.words[1].lower(), ("immediate", "verify")) if len(line.words) > 1 else "immediate"
+    wait: float | None = VERIFY_SECONDS if mode == "verify" else 0.0
+    if len(line.words) > 2 and mode == "verify":
+        wait = line.duration(line.words[2], 0.001, 60)
+    elif len(line.words) > 2:
+        line.fault(f"expected nothing behind {shown(line.words[1])}, not {shown(line.words[2])}")
     if seconds is None:
         return {}
     if seconds > LONGEST_STALE:
         line.warn(f"responses are kept for {LONGEST_STALE // 86400} days at most")
     return {
         "cache.stale-seconds": min(int(seconds), LONGEST_STALE),
-        "cache.stale-at-once": mode == "immediate",
+        "cache.stale-after-seconds": wait,
+        "cache.stale-ttl": STALE_TTL,
     }
 
 
 def _failure(line: Reading) -> Settings:
-    seconds = line.duration(line.words[0], most=300)
-    if seconds is None:
-        return {}
-    if seconds > FAILURE_SECONDS:
-        line.warn(f"a failure is remembered for {FAILURE_SECONDS:g} s at most")
-    return {"cache.failure-seconds": min(seconds, FAILURE_SECONDS)}
+    seconds = line.duration(line.words[0], most=LONGEST_FAILURE)
+    return {} if seconds is None else {"cache.failure-seconds": seconds}
