@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct, field
 
 from clusterdns import names
-from clusterdns.around import acl, rewrite, template
+from clusterdns.around import acl, patterns, query_log, rewrite, template
+from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
 from clusterdns.wire import Dialect
@@ -206,6 +207,10 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     template: tuple[template.Template, ...] = ()
     """What is said to questions that fit a pattern."""
 
+    query_log: tuple[query_log.Rule, ...] = ()
+    """Which queries are written to standard output, and how: the first rule that is about the name and the client
+    decides. None are unless given: a line costs as much as an answer."""
+
     any: bool = False
     """Whether ANY is answered with one HINFO record for names of others too (RFC 8482)."""
 
@@ -260,6 +265,9 @@ class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The Service that fronts this server, for NS records; kubeadm's name for it."""
 
     tcp: Tcp = field(default_factory=Tcp)
+
+    log_consolidate: tuple[Consolidation, ...] = ()
+    """Warnings and errors of the log that are counted for a while and told together."""
 
     blocks: tuple[Block, ...] = ()
     """More zones that are answered otherwise, or on other addresses."""
@@ -340,6 +348,8 @@ def _block_faults(block: Block) -> Iterator[str]:
             yield f"{setting}: {lowest} to {highest}: the first is the lowest, the second the highest"
     if block.autopath and block.pods != "verified":
         yield f"autopath: it takes pods: verified, not {block.pods}"
+    if any(each.namespaces for each in block.query_log) and block.pods != "verified":
+        yield f"query-log.namespaces: they take pods: verified, not {block.pods}"
     for setting, zones in (("zone", block.zone), ("reverse-zone", block.reverse_zone)):
         given = [each for each in map(names.possible, zones) if each is not None]
         for inner in given:
@@ -355,6 +365,7 @@ def _faulty_rules(block: Block) -> Iterator[str]:
         ("acl", lambda: acl.guarding(_nobody, block.acl, dialect, stream=False)),
         ("rewrite", lambda: rewrite.rewriting(_nobody, block.rewrite, dialect, stream=False)),
         ("template", lambda: template.templating(_nobody, block.template, dialect, stream=False)),
+        ("query-log", lambda: query_log.check(block.query_log)),
     )
     for setting, make in makings:
         try:
@@ -376,6 +387,12 @@ def _shared_faults(config: Config) -> Iterator[str]:
         ("service-cidr", config.service_cidr, ipaddress.ip_network),
         ("dns-service", (config.dns_service,), service_key),
         ("http", config.http, listen_address),
+    )
+    yield from _out_of_bounds(
+        *(("log-consolidate.seconds", each.seconds, 0.001, 86400) for each in config.log_consolidate)
+    )
+    yield from _unreadable(
+        ("log-consolidate.pattern", tuple(each.pattern for each in config.log_consolidate), patterns.pattern)
     )
     if not config.service_cidr:
         yield "service-cidr: at least one is needed"

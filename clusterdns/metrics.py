@@ -64,6 +64,7 @@ class Readings(Struct, frozen=True):
     caches: Callable[[], Sequence[CacheState]] = tuple
     upstreams: Callable[[], Sequence[UpstreamState]] = tuple
     reloads_failed: Callable[[], int] = int
+    log_lines_dropped: Callable[[], int] = int
     watches: Callable[[], Sequence[Watch]] = tuple
     propagation: Durations | None = None
     programming: Durations | None = None
@@ -92,6 +93,8 @@ class Metrics(Collector):
         yield objects
         text = "Configurations that were not taken over, since something is wrong with them."
         yield CounterMetricFamily("coredns_reload_failed", text, readings.reloads_failed())
+        text = "Lines of the query log that were lost, since nobody read them in time."
+        yield CounterMetricFamily("clusterdns_query_log_dropped", text, readings.log_lines_dropped())
         yield from _watches(readings.watches())
         yield from _caches(readings.caches())
         yield from _upstreams(readings.upstreams())

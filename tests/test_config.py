@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from clusterdns import config
+from clusterdns.around.query_log import Rule
 from clusterdns.config import BadConfig, Cache, Config, Forward, Hosts, StubZone, Tcp
+from clusterdns.consolidation import Consolidation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,6 +226,19 @@ class TestChecking:
             (Config(cache=Cache(stale_seconds=604801)), "cache.stale-seconds: 604801 is not between 0 and 604800"),
             (Config(hosts=Hosts(ttl=-1)), "hosts.ttl: -1 is not between"),
             (Config(search_domains=("a..b",)), "search-domains: 'a..b': "),
+            (Config(query_log=(Rule(sample=0),)), "query-log: rule 1: sample 0: expected 1 or more"),
+            (
+                Config(query_log=(Rule(namespaces=("shop",)),)),
+                "query-log.namespaces: they take pods: verified, not disabled",
+            ),
+            (
+                Config(log_consolidate=(Consolidation(pattern="(", seconds=1),)),
+                "log-consolidate.pattern: '(': a parenthesis without its other one, in '('",
+            ),
+            (
+                Config(log_consolidate=(Consolidation(pattern="a", seconds=0),)),
+                "log-consolidate.seconds: 0 is not between 0.001 and 86400",
+            ),
             (Config(autopath=True), "autopath: it takes pods: verified, not disabled"),
         ],
     )

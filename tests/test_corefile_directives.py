@@ -9,9 +9,17 @@ import pytest
 
 from clusterdns import config
 from clusterdns.corefile import translate
+from clusterdns.corefile.directives.watching import COMBINED_LOG_FORMAT, COMMON_LOG_FORMAT
 from clusterdns.corefile.settings import WANTED
 from tests.corefiles import corefile
 from tests.translated import block, cluster, translated, value
+
+
+def logged(*zones: str, **differing: Any) -> list[dict[str, Any]]:
+    """A rule of the query log, in the common format unless it says otherwise."""
+    usual = {"clients": [], "namespaces": [], "classes": ["all"], "slower-than": None, "sample": 1}
+    return [{"zones": [*zones], **usual, "format": COMMON_LOG_FORMAT, **differing}]
+
 
 SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "what a Corefile leaves unsaid": [
@@ -359,11 +367,48 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         (block("kubernetes c.example ip6.arpa {", "pods verified", "}", "autopath @kubernetes"), {"autopath": True}),
         (block("autopath @kubernetes", "kubernetes cluster.local in-addr.arpa"), {"autopath": False}),
     ],
+    "log": [
+        (
+            block("log"),
+            {"query-log": logged(".")},
+        ),
+        ("example.org {\nlog\n}", {"query-log": logged("example.org")}),
+        (block("log example.org"), {"query-log": logged("example.org")}),
+        (
+            block("log example.org 10.0.0.0/8 {combined} {", "class denial error", "class error", "}"),
+            {
+                "query-log": logged(
+                    "example.org", "10.in-addr.arpa", format=COMBINED_LOG_FORMAT, classes=["denial", "error"]
+                ),
+            },
+        ),
+        (
+            block('log . "{proto} {common}" {', "class error", "minDuration 1s", "}", "log example.org"),
+            {
+                "query-log": [
+                    *logged(".", format=f"{{proto}} {COMMON_LOG_FORMAT}", classes=["error"], **{"slower-than": 1.0}),
+                    *logged("example.org"),
+                ],
+            },
+        ),
+    ],
+    "errors": [
+        (block("errors"), {"log-consolidate": []}),
+        (
+            block("errors {", 'consolidate 5m ".* i/o timeout$" warning', "consolidate 30s ^Failed show_first", "}"),
+            {
+                "log-consolidate": [
+                    {"pattern": ".* i/o timeout$", "seconds": 300.0, "level": "warning", "show-first": False},
+                    {"pattern": "^Failed", "seconds": 30.0, "level": "error", "show-first": True},
+                ],
+            },
+        ),
+    ],
     "small ones": [
         (block("any"), {"any": True}),
         (block("minimal"), {"minimal": True}),
         (block("nsid use The Force"), {"nsid": "use The Force"}),
-        (block("errors {", 'consolidate 5m ".* i/o timeout$" warning', "stacktrace", "}"), {"cluster": False}),
+        (block("errors {", "stacktrace", "}"), {"log-consolidate": []}),
         (block("loop", "reload 10s 5s", "loadbalance round_robin"), {"cluster": False}),
     ],
 }  # fmt: skip

@@ -173,6 +173,12 @@ FAULTS: dict[str, list[str]] = {
         "Corefile:4: prometheus: expected at most one address, not a b",
         "Corefile:7: log: class: expected success, denial, error or all, not odd",
     ],
+    block("errors {", "consolidate 5m", "consolidate 1x a", "consolidate 1s ( ", "consolidate 1s a loud", "}"): [
+        "Corefile:3: errors: consolidate: expected DURATION REGEXP [LEVEL] [show_first], not 5m",
+        "Corefile:4: errors: consolidate: expected a duration such as 5s or 1h30m of 0.001s or more, not 1x",
+        "Corefile:5: errors: consolidate: a parenthesis without its other one, in '('",
+        "Corefile:6: errors: consolidate: expected warning, error, info or debug, not loud",
+    ],
     block("loadbalance weighted file", "reload 1s"): [
         "Corefile:2: loadbalance: weighted: not supported",
         "Corefile:3: reload: expected a duration such as 5s or 1h30m of 2s or more, not 1s",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterdns import config, names
-from clusterdns.around import acl, any_type, minimal, nsid, rewrite, template
+from clusterdns.around import acl, any_type, log_line, minimal, nsid, query_log, rewrite, template
 from clusterdns.cache import Cache, CacheLimits
 from clusterdns.elsewhere import Elsewhere
 from clusterdns.forward import Forwarder, HostResolver, Manner, Patience, Route, UpstreamAddress, parse_address
@@ -27,7 +27,7 @@ from clusterdns.sources.hosts import Hosts
 from clusterdns.wire import Dialect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from clusterdns.config import Block, Config
     from clusterdns.names import Address, Name
@@ -97,6 +97,24 @@ class Answering:
         respond = any_type.sparing_of_any(respond, dialect, stream=stream) if block.any else respond
         respond = acl.guarding(respond, block.acl, dialect, stream=stream)
         return nsid.identified(respond, block.nsid, dialect, stream=stream) if block.nsid else respond
+
+    def logged(self, respond: Respond, host: str, write: Callable[[str], None], *, stream: bool) -> Respond:
+        """What answers on that address, and writes down what is to be."""
+        around = log_line.Surroundings(
+            write=write,
+            clock=time.perf_counter,
+            now=time.time,
+            pod=self._pod,
+            zones=tuple(zone.name for zone in self.index.zones),
+            local=host,
+            stream=stream,
+        )
+        return query_log.logged(respond, self.block.query_log, around)
+
+    def _pod(self, client: str) -> log_line.Pod | None:
+        address = names.address(client.partition("%")[0])
+        found = self.index.pod_of_client(address) if address else None
+        return None if found is None else log_line.Pod(*found)
 
     async def open(self) -> None:
         """Read the hosts files. Raises HostsError."""

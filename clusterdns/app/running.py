@@ -7,14 +7,17 @@ import contextlib
 import gc
 import logging
 import resource
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from clusterdns import __version__, config, names
 from clusterdns.app.answering import Answering, kinds
+from clusterdns.consolidation import Consolidating
 from clusterdns.dispatch import dispatcher
 from clusterdns.events import Listed
+from clusterdns.line_writer import LineWriter
 from clusterdns.objects import EndpointSlice, Service
 from clusterdns.server import CannotListen, Limits, Server, address_text
 from clusterdns.sources.manifests import Manifests
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from clusterdns.config import Config
+    from clusterdns.consolidation import Consolidation
     from clusterdns.events import Event
     from clusterdns.index import Index
     from clusterdns.names import Name
@@ -57,6 +61,8 @@ class Running:
         self._servers: dict[tuple[str, int], Server] = {}
         self._bound: dict[tuple[str, int], tuple[str, int]] = {}
         self._following: asyncio.Task[None] | None = None
+        self._lines: LineWriter | None = None
+        self._consolidating = Consolidating(())
         self._stack = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
@@ -74,6 +80,7 @@ class Running:
             index.apply(told)
         bound = await self._listen(answering, settings)
         self._take_over(answering)
+        self._consolidate(settings.log_consolidate)
         if settings.http:
             from clusterdns.app.views import build_views  # noqa: PLC0415
 
@@ -116,6 +123,7 @@ class Running:
             index.apply(told)
         before, self.settings = self.answering, settings
         self._take_over(answering)
+        self._consolidate(settings.log_consolidate)
         for each in before:
             each.rest()
             asyncio.get_running_loop().call_later(each.block.forward.seconds + 1, each.stop)
@@ -131,6 +139,9 @@ class Running:
         stops = [each.stop(hurry=self._hurry) for each in self._servers.values()]
         await asyncio.gather(*stops)
         self._hurry()
+        if self._lines:
+            self._lines.close()
+        self._consolidate(())
         await self._stack.aclose()
         if self._following:
             with contextlib.suppress(asyncio.CancelledError):
@@ -145,6 +156,15 @@ class Running:
         for each in answering:
             each.start(list(self._bound.values()))
 
+    def _consolidate(self, consolidations: Sequence[Consolidation]) -> None:
+        """Tell these warnings and errors together from now on."""
+        former, self._consolidating = self._consolidating, Consolidating(consolidations)
+        for handler in logging.getLogger().handlers:
+            handler.removeFilter(former)
+            if consolidations:
+                handler.addFilter(self._consolidating)
+        former.close()
+
     async def _listen(self, answering: Sequence[Answering], settings: Config) -> list[tuple[str, int]]:
         """A server on each address, for all blocks that have it; all of that, or nothing. Raises CannotListen.
 
@@ -155,9 +175,11 @@ class Running:
         for each in answering:
             udp, tcp = each.responds()
             for address in map(config.listen_address, each.block.listen):
+                logged_udp = each.logged(udp, address[0], self._write, stream=False)
+                logged_tcp = each.logged(tcp, address[0], self._write, stream=True)
                 for name in map(names.from_text, each.block.names):
-                    over_udp.setdefault(address, {})[name] = udp
-                    over_tcp.setdefault(address, {})[name] = tcp
+                    over_udp.setdefault(address, {})[name] = logged_udp
+                    over_tcp.setdefault(address, {})[name] = logged_tcp
         limits = Limits(connections=_possible_connections(settings), idle_seconds=settings.tcp.idle_seconds)
         made: dict[tuple[str, int], Server] = {}
         try:
@@ -184,6 +206,16 @@ class Running:
         self._servers |= made
         return [self._bound[address] for address in over_udp if address in made]
 
+    def _write(self, line: str) -> None:
+        """Write a line about a query to standard output, as CoreDNS does."""
+        if self._lines is None:
+            self._lines = LineWriter(sys.stdout.fileno(), _dropped)
+        self._lines.write(line)
+
+    @property
+    def log_lines_dropped(self) -> int:
+        return self._lines.dropped if self._lines else 0
+
     async def _follow_instead(self, source: Source) -> None:
         if self._following:
             self._following.cancel()
@@ -207,6 +239,10 @@ class Running:
         except BaseException:
             self._stop.set()
             raise
+
+
+def _dropped(count: int, seconds: float) -> str:
+    return f"[WARNING] {count} query log lines dropped in {seconds:.0f} s"
 
 
 def _tell(bound: Iterable[tuple[str, int]]) -> None:

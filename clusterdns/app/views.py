@@ -29,6 +29,9 @@ class Running(Protocol):
     fault: str
     reloads_failed: int
 
+    @property
+    def log_lines_dropped(self) -> int: ...
+
 
 def build_views(running: Running) -> Views:
     """The pages of all blocks."""
@@ -37,6 +40,7 @@ def build_views(running: Running) -> Views:
         caches=lambda: [_cache_state(each) for each in running.answering],
         upstreams=lambda: [state for each in running.answering for state in _upstream_states(each)],
         reloads_failed=lambda: running.reloads_failed,
+        log_lines_dropped=lambda: running.log_lines_dropped,
     )
     source = running.source
     if not isinstance(source, Manifests):

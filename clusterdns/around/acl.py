@@ -5,13 +5,12 @@ A client is looked up once, and what its address leaves of the rules is remember
 
 from __future__ import annotations
 
-import ipaddress
-from collections import defaultdict
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import Struct
 
 from clusterdns import wire
+from clusterdns.around.networks import Networks, client_address
 from clusterdns.around.zone_text import NotARecord, name_from_text
 from clusterdns.names import ROOT, Name, ancestors
 from clusterdns.queries import HEADER, FormatError, read_query
@@ -171,13 +170,12 @@ class _Gate:
     def _clauses(self, client: str) -> tuple[_Clause, ...]:
         """Those that can decide anything. An address that can not be read is blocked, as by CoreDNS."""
         try:
-            address = ipaddress.ip_address(client.partition("%")[0])
+            address = client_address(client)
         except ValueError:
             return (_Clause("block", frozenset(), frozenset({ROOT})),)
-        mapped = address.ipv4_mapped if address.version == 6 else None
         found: list[_Clause] = []
         for policy in self._policies:
-            if policy.networks is None or policy.networks.hold(mapped or address):
+            if policy.networks is None or policy.networks.hold(address):
                 found.append(policy.clause)
                 if policy.clause.is_about_everything:
                     break
@@ -187,25 +185,9 @@ class _Gate:
 # Rules, made ready
 
 
-class _Networks:
-    """A set of networks: to look an address up takes a step for each length of prefix that there is."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._of: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
-        """By the version of IP, and by how many bits of an address are not the network's."""
-        for text in texts:
-            network = ipaddress.ip_network(text, strict=False)
-            hosts = network.max_prefixlen - network.prefixlen
-            self._of[network.version, hosts].add(int(network.network_address) >> hosts)
-
-    def hold(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-        number, version = int(address), address.version
-        return any(each == version and number >> hosts in found for (each, hosts), found in self._of.items())
-
-
 class _Ready(Struct, frozen=True):
     clause: _Clause
-    networks: _Networks | None
+    networks: Networks | None
     """None: all addresses."""
 
 
@@ -217,7 +199,7 @@ def _made_ready(rules: Sequence[Rule]) -> list[_Ready]:
         for which, policy in enumerate(rule.policies, 1):
             try:
                 zones = frozenset([name_from_text(each.lower()) for each in rule.zones])
-                networks = _Networks(policy.networks) if policy.networks else None
+                networks = Networks(policy.networks) if policy.networks else None
                 if policy.action not in ("allow", "block", "filter", "drop"):
                     raise NotAPolicy(f"{policy.action!r} is no action: expected allow, block, filter or drop")
             except (ValueError, NotARecord) as error:

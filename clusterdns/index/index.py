@@ -100,6 +100,8 @@ class Index:
         self._cluster_ips = Holders()
         self._endpoints = Holders()
         self._pod_addresses = PodAddresses(clock)
+        self._pod_at: dict[Address, str] = {}
+        """By address: the name of the running pod that got it last."""
         self._grown: dict[Name, tuple[Name, ...]] = {}
         """By service: the names below it, once they are grown."""
         self._mentioned_at: dict[Name, set[Name]] = {}
@@ -163,6 +165,11 @@ class Index:
         It is in doubt on the host's network, and within clients.REUSE_SECONDS since another namespace had the address.
         """
         return self._pod_addresses.namespace_of(address)
+
+    def pod_of_client(self, address: Address) -> Key | None:
+        """Namespace and name of the pod that has the address; None where namespace_of_client says so."""
+        namespace = self._pod_addresses.namespace_of(address)
+        return None if namespace is None else (namespace, self._pod_at.get(address, ""))
 
     def forget_replies(self) -> None:
         """Forget the encoded replies of all names."""
@@ -353,9 +360,12 @@ class Index:
         if old and old.is_running:
             for address in was:
                 self._pod_addresses.remove(address, old.metadata.namespace, is_on_host=old.is_on_host_network)
+                if self._pod_at.get(address) == old.metadata.name:
+                    del self._pod_at[address]
         if new and new.is_running:
             for address in now:
                 self._pod_addresses.add(address, new.metadata.namespace, is_on_host=new.is_on_host_network)
+                self._pod_at[address] = new.metadata.name
             was -= now
         if old and not old.is_over:
             for address in was:

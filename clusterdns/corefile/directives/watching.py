@@ -5,12 +5,13 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, Any
 
+from clusterdns.around import patterns
 from clusterdns.corefile.directives.listening import endpoints
 from clusterdns.corefile.settings import Settings, zone_texts
 from clusterdns.corefile.words import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from clusterdns.corefile.directives.surroundings import Surroundings
     from clusterdns.corefile.reading import Reading
@@ -55,20 +56,36 @@ def _address(reading: Reading, default: str) -> list[str]:
 
 
 def errors(reading: Reading, _: Surroundings) -> Settings:
-    """Errors are logged in any case, and alike ones are counted before they are logged again."""
+    """Errors are logged in any case."""
     reading.nothing()
+    consolidated: list[dict[str, Any]] = []
     for line in reading.lines():
         match line.keyword:
             case "consolidate":
-                if line.count("DURATION REGEXP [LEVEL]", 2, 4):
-                    line.duration(line.words[0])
-                    if len(line.words) > 2:
-                        line.one_of(line.words[2], LEVELS)
+                if line.count("DURATION REGEXP [LEVEL] [show_first]", 2, 4):
+                    consolidated += _consolidated(line)
             case "stacktrace" | "panicRecoveryStacktrace":
                 line.nothing()
             case _:
                 line.unsupported()
-    return {}
+    return {"log-consolidate": consolidated} if consolidated else {}
+
+
+def _consolidated(line: Reading) -> Iterator[dict[str, Any]]:
+    seconds, pattern, (*words,) = line.duration(line.words[0], 0.001), line.words[1], line.words[2:]
+    shows_first = words[-1:] == ["show_first"]
+    if shows_first:
+        words.pop()
+    try:
+        patterns.pattern(pattern)
+    except ValueError as error:
+        line.fault(str(error))
+        return
+    level = line.one_of(words[0], LEVELS) if words else "error"
+    if len(words) > 1:
+        line.fault(f"expected show_first, not {shown(words[1])}")
+    elif seconds and level:
+        yield {"pattern": pattern, "seconds": seconds, "level": level, "show-first": shows_first}
 
 
 def log(readings: Sequence[Reading], around: Surroundings) -> Settings:
@@ -83,13 +100,21 @@ def _logged(reading: Reading, around: Surroundings) -> dict[str, Any]:
     form = words.pop() if len(words) > 1 and "{" in words[-1] else "{common}"
     form = form.replace("{common}", COMMON_LOG_FORMAT).replace("{combined}", COMBINED_LOG_FORMAT)
     classes: list[str] = []
+    slower_than: float | None = None
     for line in reading.lines():
-        if line.keyword != "class":
+        if line.keyword == "minDuration" and line.count("a duration", 1, 1):
+            slower_than = line.duration(line.words[0])
+        elif line.keyword != "class":
             line.unsupported()
         elif line.count("success, denial, error or all", 1):
             classes += [each for word in line.words if (each := line.one_of(word, CLASSES))]
     zones = reading.zones(words) if words else around.zones
-    return {"zones": zone_texts(zones), "format": form, "classes": list(dict.fromkeys(classes)) or ["all"]}
+    return {
+        "zones": zone_texts(zones),
+        "format": form,
+        "classes": list(dict.fromkeys(classes)) or ["all"],
+        "slower-than": slower_than,
+    }
 
 
 def loop(reading: Reading, _: Surroundings) -> Settings:
