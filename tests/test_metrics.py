@@ -52,6 +52,7 @@ class Shown(NamedTuple):
     source: Manifests | Cluster
     fault: str = ""
     reloads_failed: int = 0
+    log_lines_dropped: int = 0
 
 
 class TestWhatIsShown:
@@ -59,6 +60,9 @@ class TestWhatIsShown:
         found = read(Readings(dict))
         assert labelled(found, "clusterdns_build_info") == {(__version__,): 1}
         assert found["process_resident_memory_bytes", ()] > 1e6
+
+    def test_lines_of_the_query_log_that_were_lost(self) -> None:
+        assert read(Readings(dict, log_lines_dropped=lambda: 412))["clusterdns_query_log_dropped_total", ()] == 412
 
     def test_objects(self) -> None:
         found = read(Readings(lambda: {"Service": 3, "Pod": 0}))
