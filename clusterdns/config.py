@@ -141,6 +141,16 @@ class Hosts(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     needed: bool = True
     """Whether a file that can not be read at the start is an error, or a warning."""
 
+    zones: tuple[str, ...] = ()
+    """Names outside of these are passed over. All are taken unless given."""
+
+    reverse: bool = True
+    """Whether addresses lead back to their names."""
+
+    fallthrough: tuple[str, ...] = (".",)
+    """Below these, a name that they do not have is somebody else's; elsewhere in their zones it is SERVFAIL, as in
+    CoreDNS: there is no SOA record to say with NXDOMAIN how long that may be remembered."""
+
 
 class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """How the names of some zones are answered, on some addresses."""
@@ -330,6 +340,8 @@ def _block_faults(block: Block) -> Iterator[str]:
         ("forward.except", block.forward.excepted, names.from_text),
         ("forward.zones.zone", tuple(each.zone for each in stubs), names.from_text),
         ("forward.zones.upstreams", tuple(one for each in stubs for one in each.upstreams), parse_address),
+        ("hosts.zones", block.hosts.zones, names.from_text),
+        ("hosts.fallthrough", block.hosts.fallthrough, names.from_text),
         ("cache.zones", block.cache.zones, names.from_text),
         ("cache.except-success", block.cache.except_success, names.from_text),
         ("cache.except-denial", block.cache.except_denial, names.from_text),

@@ -225,6 +225,7 @@ class TestChecking:
             (Config(cache=Cache(zones=("a..b",))), "cache.zones: 'a..b': "),
             (Config(cache=Cache(stale_seconds=604801)), "cache.stale-seconds: 604801 is not between 0 and 604800"),
             (Config(hosts=Hosts(ttl=-1)), "hosts.ttl: -1 is not between"),
+            (Config(hosts=Hosts(zones=("a..b",))), "hosts.zones: 'a..b': "),
             (Config(search_domains=("a..b",)), "search-domains: 'a..b': "),
             (Config(query_log=(Rule(sample=0),)), "query-log: rule 1: sample 0: expected 1 or more"),
             (

@@ -255,6 +255,14 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             {"hosts.entries": ["192.0.2.1 a.example b.example", "::1 localhost"], "hosts.ttl": 60},
         ),
         (block("hosts {", "reload 0", "reload 1.5s", "fallthrough", "}"), {"hosts.files": ["/etc/hosts"]}),
+        (block("hosts"), {"hosts.zones": [], "hosts.reverse": True, "hosts.fallthrough": []}),
+        (block("hosts /etc/more a.example B.example"), {"hosts.zones": ["a.example", "b.example"]}),
+        ("a.example b.example {\nhosts\n}", {"hosts.zones": ["a.example", "b.example"]}),
+        (
+            block("hosts {", "fallthrough a.example", "no_reverse", "}"),
+            {"hosts.fallthrough": ["a.example"], "hosts.reverse": False},
+        ),
+        (block(), {"hosts.fallthrough": ["."]}),
     ],
     "addresses and sizes": [
         (block("bind 127.0.0.1 ::1", "bind 127.0.0.2"), {"listen": ["127.0.0.1:53", "[::1]:53", "127.0.0.2:53"]}),

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterdns import config, names
-from clusterdns.around import acl, any_type, log_line, minimal, nsid, query_log, rewrite, template
+from clusterdns.around import (
+    acl,
+    any_type,
+    closed_hosts,
+    log_line,
+    minimal,
+    nsid,
+    query_log,
+    rewrite,
+    template,
+)
 from clusterdns.cache import Cache, CacheLimits
 from clusterdns.elsewhere import Elsewhere
 from clusterdns.forward import Forwarder, HostResolver, Manner, Patience, Route, UpstreamAddress, parse_address
@@ -57,7 +67,8 @@ class Answering:
         self.is_new = not keeps_index
         """Whether the index has yet to be told of the cluster."""
         paths = [Path(path) for path in block.hosts.files]
-        self.hosts = Hosts(paths, block.hosts.entries, needed=block.hosts.needed)
+        hosts_zones = list(map(names.from_text, block.hosts.zones))
+        self.hosts = Hosts(paths, block.hosts.entries, needed=block.hosts.needed, zones=hosts_zones)
         given = block.forward
         self._searches = block.search == "server" or (block.search == "auto" and bool(settings.manifests))
         self._manner = Manner(given.random_letter_case, given.force_tcp, _tls_context(given))
@@ -91,6 +102,11 @@ class Answering:
         """What answers, behind what stands around it, the innermost first."""
         block = self.block
         respond = responder(self.index, dialect, stream=stream, resolver=self.resolver)
+        claim = closed_hosts.Claim(
+            frozenset(map(names.from_text, block.hosts.zones)) or frozenset({names.ROOT}),
+            frozenset(map(names.from_text, block.hosts.fallthrough)),
+        )
+        respond = closed_hosts.closing(respond, claim, self.index.has_host, dialect, stream=stream)
         respond = template.templating(respond, block.template, dialect, stream=stream)
         respond = minimal.minimal(respond) if block.minimal else respond
         respond = rewrite.rewriting(respond, block.rewrite, dialect, stream=stream)
@@ -174,8 +190,8 @@ def _origin(block: Block, settings: Config) -> tuple[object, ...]:
     """The settings that an index is made of."""
     return (
         block.cluster, block.zone, block.reverse_zone, block.fallthrough, block.ttl, block.negative_ttl, block.pods,
-        block.endpoint_pod_names, block.ignore_empty_service, block.hosts.ttl, tuple(_own_addresses(block)),
-        kinds(settings), settings.namespace_labels, settings.dns_service,
+        block.endpoint_pod_names, block.ignore_empty_service, block.hosts.ttl, block.hosts.reverse,
+        tuple(_own_addresses(block)), kinds(settings), settings.namespace_labels, settings.dns_service,
     )  # fmt: skip
 
 
@@ -200,6 +216,7 @@ def _index(block: Block, settings: Config) -> Index:
         dns_service=config.service_key(settings.dns_service),
         own_addresses=tuple(_own_addresses(block)),
         hosts_ttl=block.hosts.ttl,
+        hosts_reverse=block.hosts.reverse,
         clock=time.time,
     )
 

@@ -42,9 +42,6 @@ WANTED: dict[str, Wanted] = {
     "forward.tls-certificate": Wanted("", needed=True),
     "forward.tls-key": Wanted("", needed=True),
     "forward.failover": Wanted([], needed=True),
-    "hosts.zones": Wanted([]),
-    "hosts.reverse": Wanted(usual=True),
-    "hosts.fallthrough": Wanted(["."]),
     "autopath-zones": Wanted([]),
 }
 """Take a row out when the configuration has the setting: from then on it is filled in."""

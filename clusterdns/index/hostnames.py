@@ -27,10 +27,14 @@ class HostNames:
     """The names of hosts files; tells its owner of each that is new, changed or gone, as (name, old, new).
 
     zone: whose TTL the records have.
+    reverse: whether addresses lead to names.
     """
 
-    def __init__(self, zone: Zone, replace: Callable[[Name, HostName | None, HostName | None], None]) -> None:
+    def __init__(
+        self, zone: Zone, replace: Callable[[Name, HostName | None, HostName | None], None], *, reverse: bool
+    ) -> None:
         self._zone = zone
+        self._points = reverse
         self._replace = replace
         self._nodes: dict[Name, HostName] = {}
         self._names: dict[Address, Name | dict[Name, None]] = {}
@@ -88,6 +92,8 @@ class HostNames:
 
     def _point(self, name: Name, old: tuple[Address, ...], new: tuple[Address, ...]) -> None:
         """The new addresses lead to the name in the place of the old ones; 0.0.0.0 and :: lead nowhere."""
+        if not self._points:
+            return
         for address in old:
             if address not in new and any(address):
                 held = self._names[address]

@@ -22,6 +22,7 @@ from clusterdns.nodes import (
     AddressName,
     Apex,
     EmptyNonTerminal,
+    HostName,
     Node,
     Nothing,
     PodName,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from clusterdns.events import Event
     from clusterdns.index.tables import Kept
     from clusterdns.names import Address, Name
-    from clusterdns.nodes import HostName
     from clusterdns.objects import Key, Object
 
 _SERIALS = 1 << 32
@@ -54,6 +54,7 @@ class Index:
     dns_service: namespace and name of the Service that fronts this server, for NS records.
     own_addresses: where this server listens, for the NS records of a cluster without such a Service.
     hosts_ttl: of the records of hosts files, in seconds.
+    hosts_reverse: whether the addresses in hosts files lead back to their names.
     clock: seconds since the epoch, for serials that grow over restarts, and for how long ago a pod went.
     """
 
@@ -67,6 +68,7 @@ class Index:
         dns_service: Key = ("kube-system", "kube-dns"),
         own_addresses: Sequence[Address] = (),
         hosts_ttl: int = 30,
+        hosts_reverse: bool = True,
         clock: Callable[[], float] = lambda: 0,
     ) -> None:
         self._tree = Tree()
@@ -87,7 +89,7 @@ class Index:
         self._slices = Table[EndpointSlice](self._replace_slice)
         self._pods = Table[Pod](self._replace_pod)
         no_zone = Zone(name=names.ROOT, mname=names.ROOT, rname=names.ROOT, ttl=hosts_ttl)
-        self._hosts = HostNames(no_zone, self._replace_host)
+        self._hosts = HostNames(no_zone, self._replace_host, reverse=hosts_reverse)
         self._tables: dict[type[Object], Kept] = {
             Namespace: self._namespaces,
             Service: self._services,
@@ -158,6 +160,10 @@ class Index:
             if encloser is not None:
                 return self._below(encloser, name)
         return None
+
+    def has_host(self, name: Name) -> bool:
+        """Whether a hosts file has the name."""
+        return isinstance(self.nodes.get(name), HostName)
 
     def namespace_of_client(self, address: Address) -> str | None:
         """The namespace of the pod that has the address; None if that is not known, or not beyond doubt.

@@ -79,10 +79,14 @@ class Hosts:
     """The source of the names in `paths`, then in `lines`, which are the configuration's own.
 
     needed: whether a file that can not be read at the start is a fault; else it is read once it can be.
+    zones: names outside of these are passed over, unless there are none.
     """
 
-    def __init__(self, paths: Sequence[Path], lines: Sequence[str] = (), *, needed: bool = True) -> None:
+    def __init__(
+        self, paths: Sequence[Path], lines: Sequence[str] = (), *, needed: bool = True, zones: Iterable[Name] = ()
+    ) -> None:
         self._needed = needed
+        self._zones = frozenset(zones)
         self._files = [_File(path) for path in paths]
         self._lines = "\n".join(" ".join(each.splitlines()) for each in lines).encode()
         self._known: _Names = {}
@@ -138,7 +142,12 @@ class Hosts:
             faults = await _parse(str(file.path), file.content, found, self._known)
             _complain(file, faults)
         await _parse("hosts.entries", self._lines, found, self._known)
+        if self._zones:
+            return {name: host for name, host in found.items() if self._is_within(name)}
         return found
+
+    def _is_within(self, name: Name) -> bool:
+        return name in self._zones or any(each in self._zones for each in names.ancestors(name))
 
     async def _difference(self, now: _Names) -> AsyncGenerator[list[Event], None]:
         """Names are put before others go, so that one that is moved to another file is never missing."""

@@ -20,13 +20,14 @@ TTL = 3600
 
 
 def hosts(reading: Reading, around: Surroundings) -> Settings:
-    file, *zones = reading.words or (FILE,)
+    file, *words = reading.words or (FILE,)
+    zones = reading.zones(words) if words else around.zones
     settings: Settings = {
         "hosts.files": [around.path(file)],
         "hosts.needed": False,
         "hosts.entries": [],
         "hosts.ttl": TTL,
-        "hosts.zones": zone_texts(around.not_all(reading.zones(zones))) if zones else [],
+        "hosts.zones": [] if names.ROOT in zones else zone_texts(zones),
         "hosts.reverse": True,
         "hosts.fallthrough": [],
     }
