@@ -10,10 +10,10 @@ run: .venv/installed  ## Serve config/example on 127.0.0.1:1053
 	@echo 'Try, in another terminal:  dig @$(firstword $(subst :, ,$(LISTEN))) -p $(lastword $(subst :, ,$(LISTEN))) alpaca-prod.default.svc.cluster.local'
 	@$(BIN)/clusterdns serve --manifests config/example --listen $(LISTEN)
 
-test: .venv/developing  ## Run all tests
+test: .venv/developing  ## Run all tests, on all cores
 	@for tool in dig nslookup; do command -v $$tool >/dev/null || \
 	  { echo "make test needs $$tool: apt-get install bind9-dnsutils" >&2; exit 2; }; done
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: .venv/developing  ## Format, lint, types, and who may import whom
 	$(BIN)/ruff format --check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import dns.flags
@@ -37,6 +37,8 @@ class Scripted:
         self._script = script
         self._has_tcp = tcp
         self._connections: set[socket.socket] = set()
+        self._open = threading.Lock()
+        """Held while connections come, go and are cut."""
         self._end = ExitStack()
 
     def __enter__(self) -> Self:
@@ -57,8 +59,9 @@ class Scripted:
             udp.sendto(b"", ("127.0.0.1", self.port))
         if self._has_tcp:
             self._tcp.shutdown(socket.SHUT_RD)
-            for each in self._connections:
-                each.shutdown(socket.SHUT_RD)
+            with self._open, suppress(OSError):  # its client may have gone by itself
+                for each in self._connections:
+                    each.shutdown(socket.SHUT_RD)
         for each in self._threads:
             each.join()
         self._end.close()
@@ -85,14 +88,16 @@ class Scripted:
                 connection, _ = self._tcp.accept()
             except OSError:
                 return
-            self._connections.add(connection)
+            with self._open:
+                self._connections.add(connection)
             with connection, connection.makefile("rwb") as stream:
                 while len(length := stream.read(2)) == 2:
                     packet = stream.read(int.from_bytes(length, "big"))
                     for each in self._packets(packet, "TCP"):
                         stream.write(struct.pack("!H", len(each)) + each)
                     stream.flush()
-                self._connections.discard(connection)
+                with self._open:
+                    self._connections.discard(connection)
 
 
 def reply(query: dns.message.Message, *answer: str, rcode: str = "NOERROR", flags: str = "") -> bytes:
