@@ -68,7 +68,15 @@ _OPTIONS = (
     click.option("--api-server", metavar="URL", help="The same for an API server that asks for no credentials."),
     click.option("--snapshot", metavar="FILE", help="Where to keep what is known, for a start without the API server."),
     _option("--http", "ADDRESS:PORT", "Where to show /health, /ready and /metrics. Repeatable.  [default: nowhere]"),
-    _option("--listen", "ADDRESS:PORT", "Where to answer, over UDP and TCP. Repeatable.  [default: 127.0.0.1:1053]"),
+    _option(
+        "--listen",
+        "ADDRESS:PORT",
+        "Where to answer, over UDP and TCP; or tls://ADDRESS:PORT. Repeatable.  [default: 127.0.0.1:1053]",
+    ),
+    click.option(
+        "--tls-certificate", metavar="FILE", help="The certificate of tls:// addresses, read when it changes."
+    ),
+    click.option("--tls-key", metavar="FILE", help="Its private key."),
     _option(
         "--zone",
         "NAME",
@@ -181,6 +189,8 @@ def _effective(
     zone: tuple[str, ...],
     upstream: tuple[str, ...],
     hosts: tuple[str, ...],
+    tls_certificate: str | None,
+    tls_key: str | None,
     **given: Any,
 ) -> tuple[config.Config, Sequence[object], Sequence[str], tuple[Path, ...]]:
     """The settings in effect, what they warn of, what a Corefile was understood to say, and the files they are from.
@@ -210,6 +220,8 @@ def _effective(
         given["forward"] = msgspec.structs.replace(settings.forward, upstreams=upstream)
     if hosts:
         given["hosts"] = msgspec.structs.replace(settings.hosts, files=hosts)
+    if tls_certificate or tls_key:
+        given["tls"] = msgspec.structs.replace(settings.tls, certificate=tls_certificate or "", key=tls_key or "")
     given["zone"] = tuple(each for each in zone if not config.is_reverse(each))
     given["reverse_zone"] = tuple(each for each in zone if config.is_reverse(each))
     settings = msgspec.structs.replace(settings, **{k: v for k, v in given.items() if v not in (None, ())})

@@ -37,6 +37,22 @@ class Tcp(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """RFC 7766 asks for the order of a few seconds."""
 
 
+class Tls(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """What is spoken on tls:// addresses. The files are read again when they change."""
+
+    certificate: str = ""
+    """A file with the server's certificate, and those that lead from it to an authority."""
+
+    key: str = ""
+    """A file with its private key, without a password."""
+
+    client_certificates: Literal["none", "verified-if-given", "required"] = "none"
+    """Whether clients are asked for a certificate, and whether those are served that have none."""
+
+    client_authority: str = ""
+    """A file of the authorities that sign the certificates of clients. The system's unless given."""
+
+
 class StubZone(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """A zone that has upstreams of its own."""
 
@@ -78,6 +94,12 @@ class Forward(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     tls_ca: str = ""
     """A file of the authorities that sign the certificates of tls:// upstreams. The system's unless given."""
+
+    tls_certificate: str = ""
+    """A file with a certificate of our own, for tls:// upstreams that ask for one."""
+
+    tls_key: str = ""
+    """A file with its private key."""
 
 
 class Cache(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -159,7 +181,10 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The zones whose queries come here. Where several blocks listen on one address, the longest zone decides."""
 
     listen: tuple[str, ...] = ("127.0.0.1:1053",)
-    """Over UDP and TCP. A port that takes no rights, on an address that only this machine sees."""
+    """Over UDP and TCP, or as tls://ADDRESS:PORT over TLS. A port that takes no rights, on an address that only this
+    machine sees."""
+
+    tls: Tls = field(default_factory=Tls)
 
     cluster: bool = True
     """Whether the cluster's names are answered here."""
@@ -332,7 +357,7 @@ def _block_faults(block: Block) -> Iterator[str]:
     stubs = block.forward.zones
     yield from _unreadable(
         ("names", block.names, names.from_text),
-        ("listen", block.listen, listen_address),
+        ("listen", block.listen, listening),
         ("zone", block.zone, forward_zone),
         ("reverse-zone", block.reverse_zone, reverse_zones),
         ("fallthrough", block.fallthrough, names.from_text),
@@ -351,6 +376,7 @@ def _block_faults(block: Block) -> Iterator[str]:
         if not getattr(block, setting):
             yield f"{setting}: at least one is needed"
     yield from _faulty_stub_zones(stubs)
+    yield from _faulty_tls(block)
     yield from _faulty_rules(block)
     for setting, (lowest, highest) in (
         ("cache.ttl", block.cache.ttl),
@@ -384,6 +410,25 @@ def _faulty_rules(block: Block) -> Iterator[str]:
             make()
         except ValueError as error:
             yield f"{setting}: {error}"
+
+
+def _faulty_tls(block: Block) -> Iterator[str]:
+    yield from _lonely("tls.certificate", block.tls.certificate, "tls.key", block.tls.key)
+    yield from _lonely(
+        "forward.tls-certificate", block.forward.tls_certificate, "forward.tls-key", block.forward.tls_key
+    )
+    if not block.tls.certificate and not block.tls.key:
+        yield from (f"tls.certificate: {each} takes one, and tls.key" for each in block.listen if is_tls(each))
+    if block.tls.client_authority and block.tls.client_certificates == "none":
+        yield "tls.client-authority: it takes tls.client-certificates"
+
+
+def _lonely(certificate: str, given_certificate: str, key: str, given_key: str) -> Iterator[str]:
+    """A certificate without its key, or the other way round."""
+    if given_certificate and not given_key:
+        yield f"{certificate}: it takes {key}"
+    if given_key and not given_certificate:
+        yield f"{key}: it takes {certificate}"
 
 
 def _nobody(_packet: bytes, _client: object) -> None:
@@ -420,9 +465,13 @@ def _shared_faults(config: Config) -> Iterator[str]:
 
 
 def _overlaps(blocks: Sequence[Block]) -> Iterator[str]:
-    """A zone on an address is the business of one block."""
+    """A zone on an address is the business of one block, and a certificate there that of all."""
     seen: set[tuple[names.Name, str]] = set()
+    spoken: dict[str, Tls] = {}
     for block in blocks:
+        for address in filter(is_tls, block.listen):
+            if spoken.setdefault(address, block.tls) != block.tls:
+                yield f"blocks: {address}: another block has another certificate there"
         for text in block.names:
             zone = names.possible(text)
             for address in block.listen:
@@ -475,6 +524,28 @@ def _only_for_a_cluster(config: Config) -> Iterator[str]:
 def listen_address(text: str) -> tuple[str, int]:
     """`127.0.0.1:53`, `[::1]:53`, or an address alone for port 53. Raises ValueError."""
     return host_and_port(text, 53)
+
+
+class Listening(Struct, frozen=True):
+    """Where it is listened, as it is set."""
+
+    host: str
+    port: int
+    is_tls: bool = False
+
+
+def listening(text: str) -> Listening:
+    """An address as above, or tls:// and one, whose port is 853 if it has none. Raises ValueError."""
+    address = text.removeprefix(TLS)
+    host, port = host_and_port(address, 853 if is_tls(text) else 53)
+    return Listening(host, port, is_tls(text))
+
+
+TLS = "tls://"
+
+
+def is_tls(address: str) -> bool:
+    return address.startswith(TLS)
 
 
 def is_reverse(text: str) -> bool:

@@ -13,7 +13,7 @@ import yaml
 
 from clusterdns import config
 from clusterdns.around.query_log import Rule
-from clusterdns.config import BadConfig, Cache, Config, Forward, Hosts, StubZone, Tcp
+from clusterdns.config import BadConfig, Cache, Config, Forward, Hosts, StubZone, Tcp, Tls
 from clusterdns.consolidation import Consolidation
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ class TestChecking:
             Config(udp_size=512),
             Config(udp_size=4096),
             Config(listen=("0.0.0.0:53", "[::]:53", "::1", "127.0.0.1", "[::1]", "127.0.0.1:0")),
+            Config(listen=("tls://192.0.2.1:8853", "tls://[::]"), tls=Tls("cert", "key", "required", "ca")),
+            Config(forward=Forward(tls_certificate="cert", tls_key="key")),
             Config(service_cidr=("10.96.0.0/12", "fd00:10:96::/112")),
             Config(service_cidr=("fd00:10:96::/112",)),
             Config(zone=("cluster.local", "Cluster.Example.", "x")),
@@ -180,6 +182,18 @@ class TestChecking:
             (Config(tcp=Tcp(idle_seconds=0)), "tcp.idle-seconds: 0 is not between 0.1 and 86400"),
             (Config(tcp=Tcp(idle_seconds=float("nan"))), "tcp.idle-seconds: nan is not between 0.1 and 86400"),
             (Config(listen=()), "listen: at least one is needed"),
+            (
+                Config(listen=("tls://",), tls=Tls("cert", "key")),
+                "listen: 'tls://': expected ADDRESS:PORT, such as 127.0.0.1:1053 or [::1]:1053",
+            ),
+            (Config(listen=("https://[::1]",)), "listen: 'https://[::1]': expected ADDRESS:PORT, such as 127.0.0.1"),
+            (Config(http=("tls://[::1]:80",)), "http: 'tls://[::1]:80': expected ADDRESS:PORT, such as 127.0.0.1:1053"),
+            (Config(listen=("tls://[::1]",)), "tls.certificate: tls://[::1] takes one, and tls.key"),
+            (Config(tls=Tls("cert")), "tls.certificate: it takes tls.key"),
+            (Config(tls=Tls("", "key")), "tls.key: it takes tls.certificate"),
+            (Config(tls=Tls(client_authority="ca")), "tls.client-authority: it takes tls.client-certificates"),
+            (Config(forward=Forward(tls_certificate="c")), "forward.tls-certificate: it takes forward.tls-key"),
+            (Config(forward=Forward(tls_key="k")), "forward.tls-key: it takes forward.tls-certificate"),
             (Config(listen=("53",)), "listen: '53': expected ADDRESS:PORT, such as 127.0.0.1:1053 or [::1]:1053"),
             (Config(listen=("",)), "listen: '': expected ADDRESS:PORT, such as 127.0.0.1:1053 or [::1]:1053"),
             (Config(listen=("127.0.0.1:",)), "listen: '127.0.0.1:': expected a port from 0 to 65535"),
@@ -268,6 +282,20 @@ class TestChecking:
 )
 def test_addresses_to_listen_on(text: str, expected: tuple[str, int]) -> None:
     assert config.listen_address(text) == expected
+    assert config.listening(text) == config.Listening(*expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tls://127.0.0.1", ("127.0.0.1", 853)),
+        ("tls://127.0.0.1:0", ("127.0.0.1", 0)),
+        ("tls://[::1]:8853", ("::1", 8853)),
+        ("tls://::", ("::", 853)),
+    ],
+)
+def test_addresses_to_listen_on_over_tls(text: str, expected: tuple[str, int]) -> None:
+    assert config.listening(text) == config.Listening(*expected, is_tls=True)
 
 
 @pytest.mark.parametrize(

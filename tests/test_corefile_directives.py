@@ -14,6 +14,8 @@ from clusterdns.corefile.settings import WANTED
 from tests.corefiles import corefile
 from tests.translated import block, cluster, translated, value
 
+TLS = {"certificate": "cert", "key": "key", "client-certificates": "none", "client-authority": ""}
+
 
 def logged(*zones: str, **differing: Any) -> list[dict[str, Any]]:
     """A rule of the query log, in the common format unless it says otherwise."""
@@ -118,12 +120,36 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
                 ("except example.org 10.0.0.0/8", {"forward.except": ["example.org", "10.in-addr.arpa"]}),
                 ("tls", {"forward.tls-ca": ""}),
                 ("tls /etc/ca.pem", {"forward.tls-ca": "/etc/ca.pem"}),
+                ("tls c k", {"forward.tls-certificate": "c", "forward.tls-key": "k", "forward.tls-ca": ""}),
+                ("tls c k a", {"forward.tls-certificate": "c", "forward.tls-key": "k", "forward.tls-ca": "a"}),
                 ("failover SERVFAIL refused", {"forward.upstreams": ["192.0.2.1:53"]}),
             )
         ),
         (
             "example.org {\nforward example.org 192.0.2.1\n}",
             {"names": ["example.org"], "forward.upstreams": ["192.0.2.1:53"], "forward.zones": []},
+        ),
+    ],
+    "tls": [
+        ("tls://. {\ntls cert key\n}", {"listen": ["tls://0.0.0.0:853", "tls://[::]:853"], "tls": TLS}),
+        ("tls://.:5553 {\nbind ::1\ntls cert key ca\n}", {"listen": ["tls://[::1]:5553"], "tls": TLS}),
+        ("tls://. {\nroot /etc/tls\ntls cert /key\n}", {"tls.certificate": "/etc/tls/cert", "tls.key": "/key"}),
+        *(
+            (
+                f"tls://. {{\ntls cert key {ca} {{\nclient_auth {word}\n}}\n}}",
+                {"tls": {**TLS, "client-certificates": wanted, "client-authority": authority}},
+            )
+            for word, ca, wanted, authority in (
+                ("nocert", "ca", "none", ""),
+                ("request", "ca", "none", ""),
+                ("verify_if_given", "ca", "verified-if-given", "ca"),
+                ("require_and_verify", "ca", "required", "ca"),
+                ("require_and_verify", "", "required", ""),
+            )
+        ),
+        (
+            "tls://a b {\nbind ::1\ntls cert key\n}",
+            {"names": ["a"], "listen": ["tls://[::1]:853"], "blocks.0.names": ["b"], "blocks.0.listen": ["[::1]:53"]},
         ),
     ],
     "several forwards: the first that a name fits decides": [

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterdns import config, names
+from clusterdns.app import certificates
 from clusterdns.around import (
     acl,
     any_type,
@@ -71,7 +71,10 @@ class Answering:
         self.hosts = Hosts(paths, block.hosts.entries, needed=block.hosts.needed, zones=hosts_zones)
         given = block.forward
         self._searches = block.search == "server" or (block.search == "auto" and bool(settings.manifests))
-        self._manner = Manner(given.random_letter_case, given.force_tcp, _tls_context(given))
+        self.tls: certificates.ForUpstreams = certificates.for_upstreams(
+            given, former.tls if former is not None else None
+        )
+        self._manner = Manner(given.random_letter_case, given.force_tcp, self.tls.context)
         routes = [self._route(each.zone, map(parse_address, each.upstreams)) for each in given.zones]
         routes.append(self._route(".", map(parse_address, given.upstreams)))
         self.forwarder = Forwarder(routes, Patience(given.try_seconds, given.seconds))
@@ -240,27 +243,16 @@ def _zone(block: Block, name: Name, authority: Name | None = None, *, is_reverse
 
 def _own_addresses(block: Block) -> Iterator[Address]:
     """Where we are reached; in place of a wildcard, what the host's own name leads to."""
-    for host, port in map(config.listen_address, block.listen):
-        hosts = [host]
-        if host in ("0.0.0.0", "::"):
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for given in map(config.listening, block.listen):
+        hosts = [given.host]
+        if given.host in ("0.0.0.0", "::"):
+            family = socket.AF_INET6 if ":" in given.host else socket.AF_INET
             with contextlib.suppress(OSError):
-                hosts = [str(each[4][0]) for each in socket.getaddrinfo(socket.gethostname(), port, family)]
+                hosts = [str(each[4][0]) for each in socket.getaddrinfo(socket.gethostname(), given.port, family)]
         for each in hosts:
             address = names.address(each)
             if address is not None and any(address):
                 yield address
-
-
-def _tls_context(given: config.Forward) -> ssl.SSLContext | None:
-    """What certificates are held against, if there are any."""
-    upstreams = [*given.upstreams, *(one for each in given.zones for one in each.upstreams)]
-    if not given.tls_ca and not any(parse_address(each).tls for each in upstreams):
-        return None  # loading the system's authorities takes a while
-    try:
-        return ssl.create_default_context(cafile=given.tls_ca or None)
-    except (OSError, ssl.SSLError) as error:
-        raise config.BadConfig(f"forward.tls-ca: {given.tls_ca}: {error.strerror or error}") from error
 
 
 def _cache_limits(given: config.Cache) -> CacheLimits:

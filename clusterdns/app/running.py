@@ -12,8 +12,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec.structs import replace
+
 from clusterdns import __version__, config, names
+from clusterdns.app import certificates
 from clusterdns.app.answering import Answering, kinds
+from clusterdns.config import Listening
 from clusterdns.consolidation import Consolidating
 from clusterdns.dispatch import dispatcher
 from clusterdns.events import Listed
@@ -24,6 +28,7 @@ from clusterdns.sources.manifests import Manifests
 from clusterdns.sources.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable, Sequence
 
     from clusterdns.config import Config
@@ -58,8 +63,9 @@ class Running:
         self.source: Source = build_source(settings)
         self._stop = stop
         self._started = time.monotonic()
-        self._servers: dict[tuple[str, int], Server] = {}
-        self._bound: dict[tuple[str, int], tuple[str, int]] = {}
+        self._servers: dict[Listening, Server] = {}
+        self._bound: dict[Listening, tuple[str, int]] = {}
+        self._certificates = certificates.fingerprints(certificates.files(settings))
         self._following: asyncio.Task[None] | None = None
         self._lines: LineWriter | None = None
         self._consolidating = Consolidating(())
@@ -97,7 +103,8 @@ class Running:
 
         Raises what starting with them would.
         """
-        if settings == self.settings:
+        found = certificates.fingerprints(certificates.files(settings))
+        if settings == self.settings and found == self._certificates:
             return
         for setting in _FIXED:
             if getattr(settings, setting) != getattr(self.settings, setting):
@@ -121,6 +128,7 @@ class Running:
         _tell(await self._listen(answering, settings))
         for index in fresh:
             index.apply(told)
+        self._certificates = found
         before, self.settings = self.answering, settings
         self._take_over(answering)
         self._consolidate(settings.log_consolidate)
@@ -154,7 +162,7 @@ class Running:
     def _take_over(self, answering: list[Answering]) -> None:
         self.answering = answering
         for each in answering:
-            each.start(list(self._bound.values()))
+            each.start([bound for where, bound in self._bound.items() if not where.is_tls])
 
     def _consolidate(self, consolidations: Sequence[Consolidation]) -> None:
         """Tell these warnings and errors together from now on."""
@@ -165,46 +173,50 @@ class Running:
                 handler.addFilter(self._consolidating)
         former.close()
 
-    async def _listen(self, answering: Sequence[Answering], settings: Config) -> list[tuple[str, int]]:
-        """A server on each address, for all blocks that have it; all of that, or nothing. Raises CannotListen.
+    async def _listen(self, answering: Sequence[Answering], settings: Config) -> list[Listening]:
+        """A server on each address, for all blocks that have it; all of that, or nothing.
 
-        Returns the addresses that are new, as they are bound.
+        Returns the addresses that are new, as they are bound. Raises CannotListen, and BadConfig for certificates.
         """
-        over_udp: dict[tuple[str, int], dict[Name, Respond]] = {}
-        over_tcp: dict[tuple[str, int], dict[Name, Respond]] = {}
+        over_udp: dict[Listening, dict[Name, Respond]] = {}
+        over_tcp: dict[Listening, dict[Name, Respond]] = {}
+        tls: dict[Listening, ssl.SSLContext] = {}
         for each in answering:
             udp, tcp = each.responds()
-            for address in map(config.listen_address, each.block.listen):
-                logged_udp = each.logged(udp, address[0], self._write, stream=False)
-                logged_tcp = each.logged(tcp, address[0], self._write, stream=True)
+            for where in map(config.listening, each.block.listen):
+                if where.is_tls and where not in tls:
+                    tls[where] = certificates.for_clients(each.block.tls)
+                logged_udp = each.logged(udp, where.host, self._write, stream=False)
+                logged_tcp = each.logged(tcp, where.host, self._write, stream=True)
                 for name in map(names.from_text, each.block.names):
-                    over_udp.setdefault(address, {})[name] = logged_udp
-                    over_tcp.setdefault(address, {})[name] = logged_tcp
+                    over_udp.setdefault(where, {})[name] = logged_udp
+                    over_tcp.setdefault(where, {})[name] = logged_tcp
         limits = Limits(connections=_possible_connections(settings), idle_seconds=settings.tcp.idle_seconds)
-        made: dict[tuple[str, int], Server] = {}
+        made: dict[Listening, Server] = {}
         try:
-            for address in over_udp.keys() - self._servers.keys():
-                server = Server(dispatcher(over_udp[address]), dispatcher(over_tcp[address]), limits)
+            for where in over_udp.keys() - self._servers.keys():
+                server = Server(dispatcher(over_udp[where]), dispatcher(over_tcp[where]), limits, tls.get(where))
                 try:
-                    ((host, port),) = await server.start([address])
+                    (self._bound[where],) = await server.start([(where.host, where.port)])
                 except CannotListen as error:
-                    if address[0] == "::" and ("0.0.0.0", address[1]) in over_udp:
+                    if where.host == "::" and replace(where, host="0.0.0.0") in over_udp:
                         log.warning("%s; IPv4 has to do", error)
                         continue
                     raise
-                made[address], self._bound[address] = server, (host, port)
+                made[where] = server
         except CannotListen:
-            for address, server in made.items():
-                del self._bound[address]
+            for where, server in made.items():
+                del self._bound[where]
                 await server.stop()
             raise
-        for address in over_udp.keys() & self._servers.keys():
-            self._servers[address].swap(dispatcher(over_udp[address]), dispatcher(over_tcp[address]))
-        for address in self._servers.keys() - over_udp.keys():
-            del self._bound[address]
-            await self._servers.pop(address).stop()
+        for where in over_udp.keys() & self._servers.keys():
+            udp, tcp = dispatcher(over_udp[where]), dispatcher(over_tcp[where])
+            self._servers[where].swap(udp, tcp, limits, tls.get(where))
+        for where in self._servers.keys() - over_udp.keys():
+            del self._bound[where]
+            await self._servers.pop(where).stop()
         self._servers |= made
-        return [self._bound[address] for address in over_udp if address in made]
+        return [Listening(*self._bound[where], where.is_tls) for where in over_udp if where in made]
 
     def _write(self, line: str) -> None:
         """Write a line about a query to standard output, as CoreDNS does."""
@@ -245,9 +257,9 @@ def _dropped(count: int, seconds: float) -> str:
     return f"[WARNING] {count} query log lines dropped in {seconds:.0f} s"
 
 
-def _tell(bound: Iterable[tuple[str, int]]) -> None:
-    for host, port in bound:
-        log.info("listening on %s, UDP and TCP", address_text(host, port))
+def _tell(bound: Iterable[Listening]) -> None:
+    for each in bound:
+        log.info("listening on %s, %s", address_text(each.host, each.port), "TLS" if each.is_tls else "UDP and TCP")
 
 
 class _Known:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from clusterdns import config
+from clusterdns.app import certificates
 from clusterdns.app.running import Running
 from clusterdns.config import Config
 from clusterdns.corefile import CorefileError
@@ -50,7 +51,7 @@ async def serve(load: Callable[[], Loaded]) -> None:
 
     gc.set_threshold(50_000, 20, 100)  # what is read stays: looking through it often, while it grows, finds nothing
     loaded = load()
-    files = _Files(loaded.files)
+    files = _Files(_watched(loaded))
     running = Running(loaded.settings, stop)
     try:
         await running.start()
@@ -73,7 +74,7 @@ async def _reload(running: Running, load: Callable[[], Loaded], files: _Files, a
         again.clear()
         try:
             loaded = load()
-            files.take(loaded.files)
+            files.take(_watched(loaded))
             await running.become(loaded.settings)
         except (ManifestError, HostsError, NoCredentials, CannotListen, config.BadConfig, CorefileError) as error:
             running.reloads_failed += 1
@@ -82,6 +83,10 @@ async def _reload(running: Running, load: Callable[[], Loaded], files: _Files, a
         else:
             running.fault = ""
             log.info("the configuration is read")
+
+
+def _watched(loaded: Loaded) -> tuple[Path, ...]:
+    return (*loaded.files, *certificates.files(loaded.settings))
 
 
 class _Files:

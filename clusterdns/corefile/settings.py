@@ -35,12 +35,6 @@ WANTED: dict[str, Wanted] = {
     "api-certificate": Wanted("", needed=True, shared=True),
     "api-key": Wanted("", needed=True, shared=True),
     "api-authority": Wanted("", needed=True, shared=True),
-    "listen-tls": Wanted([], needed=True),
-    "tls.certificate": Wanted(""),
-    "tls.key": Wanted(""),
-    "tls.client-authority": Wanted(""),
-    "forward.tls-certificate": Wanted("", needed=True),
-    "forward.tls-key": Wanted("", needed=True),
     "forward.failover": Wanted([], needed=True),
     "autopath-zones": Wanted([]),
 }

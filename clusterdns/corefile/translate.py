@@ -197,13 +197,11 @@ def _listening(settings: Settings, zones: Sequence[ServedZone], findings: Findin
         else:
             findings.unsupported(zone.place, f"{zone.scheme}://")
     for (scheme, port), served in ports.items():
-        path = "listen-tls" if scheme == "tls" else "listen"
-        if path in WANTED:
-            findings.unsupported(served[0].place, f"{scheme}://")
-            continue
+        prefix = config.TLS if scheme == "tls" else ""
+        if prefix and not settings.get("tls.certificate"):
+            findings.fault(served[0].place, "tls://: expected the directive tls CERT KEY in its server block")
         yield {
             "names": zone_texts(dict.fromkeys(each.zone for each in served)),
-            "listen": [],
             **settings,
-            path: [address_and_port(host, port) for host in hosts],
+            "listen": [f"{prefix}{address_and_port(host, port)}" for host in hosts],
         }

@@ -1,4 +1,4 @@
-"""UDP and TCP sockets: knows packets, not DNS.
+"""UDP, TCP and TLS sockets: knows packets, not DNS.
 
 All that it is told is a `Respond`: from the bytes of a packet to those of the reply, to a reply that is still to come,
 or to None for silence. What can be answered at once is answered where it is read, without a task or a future; the other

@@ -5,6 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RECEIVE_BUFFER = 4 << 20
 """Bytes of queries that the kernel may keep for us, if it lets us."""
@@ -16,11 +20,22 @@ class CannotListen(Exception):
 
 def bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     """A UDP and a TCP socket on one address and port. Raises CannotListen."""
+    udp, tcp = _bind(host, port, (socket.SOCK_DGRAM, socket.SOCK_STREAM))
+    return udp, tcp
+
+
+def bind_stream(host: str, port: int) -> socket.socket:
+    """A TCP socket alone. Raises CannotListen."""
+    (tcp,) = _bind(host, port, (socket.SOCK_STREAM,))
+    return tcp
+
+
+def _bind(host: str, port: int, kinds: Sequence[socket.SocketKind]) -> list[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made: list[socket.socket] = []
     takes_any = port == 0
     try:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        for kind in kinds:
             each = socket.socket(family, kind)
             made.append(each)
             each.settimeout(0)
@@ -38,10 +53,9 @@ def bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
         for each in made:
             each.close()
         if takes_any and len(made) == 2 and error.errno == errno.EADDRINUSE:
-            return bind(host, 0)  # the one that is free over UDP was not over TCP
+            return _bind(host, 0, kinds)  # the one that is free over UDP was not over TCP
         raise CannotListen(f"cannot listen on {address_text(host, port)}: {why(error, port)}") from error
-    udp, tcp = made
-    return udp, tcp
+    return made
 
 
 def why(error: OSError, port: int) -> str:

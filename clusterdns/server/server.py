@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from clusterdns.server.binding import CannotListen, bind
+from clusterdns.server.binding import CannotListen, bind, bind_stream
 from clusterdns.server.datagrams import Datagrams
+from clusterdns.server.encryption import Encrypted
 from clusterdns.server.replies import Promises
 from clusterdns.server.streams import Connection, Listener
 
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Callable, Sequence
 
-    from clusterdns.server.replies import Respond
+    from clusterdns.server.replies import Client, Respond, ToCome
     from clusterdns.server.streams import Limits
 
 GOODBYE_SECONDS = 0.5
@@ -22,12 +24,16 @@ GOODBYE_SECONDS = 0.5
 
 
 class Server:
-    """The sockets of one list of addresses."""
+    """The sockets of one list of addresses.
 
-    def __init__(self, over_udp: Respond, over_tcp: Respond, limits: Limits) -> None:
+    tls: what TLS is spoken with (RFC 7858), on TCP alone; None for plain UDP and TCP.
+    """
+
+    def __init__(self, over_udp: Respond, over_tcp: Respond, limits: Limits, tls: ssl.SSLContext | None = None) -> None:
         self._over_udp = over_udp
         self._over_tcp = over_tcp
         self._limits = limits
+        self._tls = tls
         self._connections: dict[Connection, None] = {}
         self._datagrams: list[Datagrams] = []
         self._listeners: list[Listener] = []
@@ -35,33 +41,40 @@ class Server:
         self._to_come = Promises()
 
     async def start(self, addresses: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Listen on these addresses, over UDP and TCP, or on none of them; port 0 takes a free one.
+        """Listen on all of these addresses, or on none of them; port 0 takes a free one.
 
         Returns the addresses as they are bound. Raises CannotListen.
         """
         loop = asyncio.get_running_loop()
-        bound: list[tuple[socket.socket, socket.socket]] = []
+        datagrams: list[socket.socket] = []
+        streams: list[socket.socket] = []
         try:
             for host, port in addresses:
-                bound.append(bind(host, port))
+                if self._tls:
+                    streams.append(bind_stream(host, port))
+                else:
+                    udp, tcp = bind(host, port)
+                    datagrams.append(udp)
+                    streams.append(tcp)
         except CannotListen:
-            for each in bound:
-                for one in each:
-                    one.close()
+            for each in (*datagrams, *streams):
+                each.close()
             raise
-        for udp, tcp in bound:
-            self._datagrams.append(Datagrams(loop, udp, self._over_udp, self._to_come))
-            self._listeners.append(Listener(loop, tcp, self._connect))
+        self._datagrams += [Datagrams(loop, each, self._over_udp, self._to_come) for each in datagrams]
+        self._listeners += [Listener(loop, each, self._connect) for each in streams]
         self._sweeper = loop.call_later(1, self._sweep)
-        return [udp.getsockname()[:2] for udp, _ in bound]
+        return [each.getsockname()[:2] for each in streams]
 
-    def swap(self, over_udp: Respond, over_tcp: Respond) -> None:
-        """Let these answer from now on, on connections that are open too; replies to come are those of before."""
-        self._over_udp, self._over_tcp = over_udp, over_tcp
+    def swap(self, over_udp: Respond, over_tcp: Respond, limits: Limits, tls: ssl.SSLContext | None = None) -> None:
+        """Let these answer from now on, on connections that are open too; replies to come are those of before.
+
+        tls: for the connections that are yet to come.
+        """
+        self._over_udp, self._over_tcp, self._limits, self._tls = over_udp, over_tcp, limits, tls
         for datagrams in self._datagrams:
             datagrams.respond = over_udp
         for connection in self._connections:
-            connection.respond = over_tcp
+            connection.limits = limits
 
     async def stop(self, *, hurry: Callable[[], None] = lambda: None) -> None:
         """Close every socket once what was asked is answered; a client that is slow to read it gets a moment.
@@ -90,7 +103,12 @@ class Server:
         await asyncio.sleep(0)
 
     def _connect(self) -> asyncio.Protocol:
-        return Connection(self._over_tcp, self._limits, self._connections, self._to_come)
+        connection = Connection(self._respond_over_tcp, self._limits, self._connections, self._to_come)
+        return Encrypted(connection, self._tls) if self._tls else connection
+
+    def _respond_over_tcp(self, packet: bytes, client: Client) -> bytes | ToCome | None:
+        """By whoever answers now: a connection may be on its way to us while that changes."""
+        return self._over_tcp(packet, client)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

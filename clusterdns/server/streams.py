@@ -95,13 +95,13 @@ class Connection(asyncio.Protocol):
     def __init__(
         self, respond: Respond, limits: Limits, connections: dict[Connection, None], to_come: Promises
     ) -> None:
-        self.respond = respond
+        self._respond = respond
         self._to_come = to_come
         self._client: Client = ("",)
         self._is_ended = False
         self.awaited = 0
         """Replies to come."""
-        self._limits = limits
+        self.limits = limits
         self._connections = connections
         self._received = bytearray()
         self._is_writable = True
@@ -112,9 +112,9 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream server makes
         self._transport = transport
         self._client = transport.get_extra_info("peername") or self._client
-        transport.set_write_buffer_limits(self._limits.unread_bytes)
+        transport.set_write_buffer_limits(self.limits.unread_bytes)
         self._connections[self] = None
-        excess = len(self._connections) - self._limits.connections
+        excess = len(self._connections) - self.limits.connections
         if excess > 0:
             # The ones that have been idle the longest give way, as RFC 7766 section 6.2.3 lets a server do. Whoever
             # does is counted until its connection is lost, so that those that come in one burst each find another.
@@ -183,7 +183,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def _is_full(self) -> bool:
-        return self.awaited >= self._limits.awaited_replies
+        return self.awaited >= self.limits.awaited_replies
 
     def _answer_one_round(self) -> bool:
         """Answer whole messages for as long as the client reads what it is told; whether there may be more of them."""
@@ -192,7 +192,7 @@ class Connection(asyncio.Protocol):
             end = at + 2 + int.from_bytes(received[at : at + 2], "big")
             if self._is_waiting or len(received) < max(end, at + 2):
                 break
-            reply = self.respond(bytes(received[at + 2 : end]), self._client)
+            reply = self._respond(bytes(received[at + 2 : end]), self._client)
             at = end
             self.last_query = asyncio.get_running_loop().time()
             if reply is None:
@@ -219,10 +219,10 @@ class Connection(asyncio.Protocol):
             return
         if reply is not None:
             self._write(reply)
-        if self._transport.get_write_buffer_size() > self._limits.unread_late_bytes:
+        if self._transport.get_write_buffer_size() > self.limits.unread_late_bytes:
             self._transport.abort()
             return
         if self._is_ended and not self.awaited:
             self._transport.close()
-        elif self.awaited == self._limits.awaited_replies - 1:
+        elif self.awaited == self.limits.awaited_replies - 1:
             self._answer()

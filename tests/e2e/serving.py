@@ -77,7 +77,7 @@ class Serving:
         return self.addresses[0][1]
 
     def _listening(self) -> list[tuple[str, int]]:
-        found = re.findall(r"listening on \[?([0-9a-f.:]+?)\]?:(\d+), UDP and TCP\n", self.log)
+        found = re.findall(r"listening on \[?([0-9a-f.:]+?)\]?:(\d+), (?:UDP and TCP|TLS)\n", self.log)
         return [(host, int(port)) for host, port in found]
 
     def answers(self, name: str, rtype: str = "A") -> list[str]:

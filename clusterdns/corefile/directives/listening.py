@@ -81,12 +81,40 @@ def root(reading: Reading, _: Surroundings) -> Settings:
     return {}
 
 
+CLIENTS = {
+    "nocert": "none",
+    "request": "none",
+    "verify_if_given": "verified-if-given",
+    "require_and_verify": "required",
+}
+
+
 def tls(reading: Reading, around: Surroundings) -> Settings:
     """For clients that come over TLS."""
     if not reading.count("CERT KEY [CA]", 2, 3):
         return {}
+    certificate, key, *authority = [around.path(word) for word in reading.words]
+    settings: Settings = {"tls.certificate": certificate, "tls.key": key}
     for line in reading.lines():
-        if line.keyword != "client_auth" or line.words != ("nocert",):
+        settings.update(_tls_option(line))
+    if settings.get("tls.client-certificates", "none") != "none" and authority:
+        settings["tls.client-authority"] = authority[0]
+    return settings
+
+
+def _tls_option(line: Reading) -> Settings:
+    match line.keyword:
+        case "client_auth" if line.count("who has to have a certificate", 1, 1):
+            wanted = line.one_of(line.words[0], (*CLIENTS, "require"))
+            if wanted == "require":
+                line.unsupported("require, which takes any certificate at all")
+            elif wanted == "request":
+                line.warn("it does nothing here: nobody would look at the certificate")
+            return {"tls.client-certificates": CLIENTS[wanted]} if wanted in CLIENTS else {}
+        case "keylog" if line.count("a file", 1, 1):
+            line.warn("it does nothing here: keys are not told")
+        case "client_auth" | "keylog":
+            pass  # what is wrong with it is noted
+        case _:
             line.unsupported()
-    files = [around.path(word) for word in reading.words]
-    return dict(zip(("tls.certificate", "tls.key", "tls.client-authority"), files, strict=False))
+    return {}
