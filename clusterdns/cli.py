@@ -20,6 +20,7 @@ from clusterdns.server import CannotListen
 from clusterdns.sources import NoCredentials
 from clusterdns.sources.hosts import HostsError
 from clusterdns.sources.manifests import ManifestError
+from clusterdns.sources.zone_files import ZoneFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -236,7 +237,7 @@ def _plain_words() -> Iterator[None]:
         yield
     except (ManifestError, HostsError) as error:
         _fail(*error.faults)
-    except (config.BadConfig, CorefileError, CannotListen, NoCredentials) as error:
+    except (config.BadConfig, CorefileError, ZoneFileError, CannotListen, NoCredentials) as error:
         _fail(*str(error).splitlines())
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None

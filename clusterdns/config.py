@@ -19,6 +19,7 @@ from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
 from clusterdns.wire import Dialect
+from clusterdns.zones import LONGEST_TTL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -174,6 +175,29 @@ class Hosts(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     CoreDNS: there is no SOA record to say with NXDOMAIN how long that may be remembered."""
 
 
+class ZoneFile(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """Zones that are answered out of a file in the format of RFC 1035."""
+
+    file: str
+    zones: tuple[str, ...]
+    """Which zones these are: relative names of the file are completed with each of them."""
+
+    fallthrough: tuple[str, ...] = ()
+    """Below these, what the file does not have is asked of the upstreams; elsewhere it is missing."""
+
+    needed: bool = True
+    """Whether a file that can not be read at the start is an error, or a warning."""
+
+    followed: bool = True
+    """Whether it is read again when it changes."""
+
+    ttl: tuple[int, int] = (0, LONGEST_TTL)
+    """Seconds: a record's TTL is raised to the first and lowered to the second."""
+
+    negative_ttl: tuple[int, int] = (0, LONGEST_TTL)
+    """The same for what is missing."""
+
+
 class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """How the names of some zones are answered, on some addresses."""
 
@@ -225,6 +249,9 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     cache: Cache = field(default_factory=Cache)
 
     hosts: Hosts = field(default_factory=Hosts)
+
+    zone_files: tuple[ZoneFile, ...] = ()
+    """Zones that somebody wrote down. The cluster's names and those of hosts files go before them."""
 
     search: Literal["auto", "client", "server"] = "auto"
     """Who completes short names: `client` leaves it to the clients, `server` does it here, so that a plain
@@ -353,6 +380,8 @@ def _block_faults(block: Block) -> Iterator[str]:
         *(("cache.ttl", each, 0, LONGEST_TTL) for each in block.cache.ttl),
         *(("cache.negative-ttl", each, 0, LONGEST_TTL) for each in block.cache.negative_ttl),
         ("hosts.ttl", block.hosts.ttl, 0, LONGEST_TTL),
+        *(("zone-files.ttl", each, 0, LONGEST_TTL) for file in block.zone_files for each in file.ttl),
+        *(("zone-files.negative-ttl", each, 0, LONGEST_TTL) for file in block.zone_files for each in file.negative_ttl),
     )
     stubs = block.forward.zones
     yield from _unreadable(
@@ -371,16 +400,25 @@ def _block_faults(block: Block) -> Iterator[str]:
         ("cache.except-success", block.cache.except_success, names.from_text),
         ("cache.except-denial", block.cache.except_denial, names.from_text),
         ("search-domains", block.search_domains, names.from_text),
+        ("zone-files.zones", tuple(one for each in block.zone_files for one in each.zones), names.from_text),
+        (
+            "zone-files.fallthrough",
+            tuple(one for each in block.zone_files for one in each.fallthrough),
+            names.from_text,
+        ),
     )
     for setting in ("names", "listen", "zone"):
         if not getattr(block, setting):
             yield f"{setting}: at least one is needed"
+    yield from (f"zone-files.zones: {each.file}: at least one is needed" for each in block.zone_files if not each.zones)
     yield from _faulty_stub_zones(stubs)
     yield from _faulty_tls(block)
     yield from _faulty_rules(block)
     for setting, (lowest, highest) in (
         ("cache.ttl", block.cache.ttl),
         ("cache.negative-ttl", block.cache.negative_ttl),
+        *(("zone-files.ttl", each.ttl) for each in block.zone_files),
+        *(("zone-files.negative-ttl", each.negative_ttl) for each in block.zone_files),
     ):
         if lowest > highest:
             yield f"{setting}: {lowest} to {highest}: the first is the lowest, the second the highest"
@@ -494,9 +532,6 @@ def _unreadable(*texts: tuple[str, tuple[str, ...], Callable[[str], object]]) ->
                 parse(value)
             except ValueError as error:
                 yield f"{setting}: {value!r}: {error}"
-
-
-LONGEST_TTL = 0x7FFFFFFF
 
 
 def _faulty_stub_zones(zones: Sequence[StubZone]) -> Iterator[str]:

@@ -33,8 +33,11 @@ _UNAMBIGUOUS = {
 }
 """How the text of NAPTR, RRSIG, SVCB, HTTPS and CAA looks if nothing is in it that dnslib should have escaped."""
 
-_MISNAMED = {53: "SMIMEA"}
-"""What dnslib takes for HIP, which is 55."""
+_MISNAMED = {
+    3: "MD", 4: "MF", 7: "MB", 8: "MG", 9: "MR", 14: "MINFO", 19: "X25", 20: "ISDN", 21: "RT", 26: "PX", 53: "SMIMEA",
+    55: "HIP", 104: "NID", 105: "L32", 106: "L64", 107: "LP", 258: "AVC",
+}  # fmt: skip
+"""What dnslib has no name for, or a wrong one: it takes 53 for HIP."""
 
 
 def type_text(number: int) -> str:
@@ -56,9 +59,7 @@ def known_types() -> tuple[int, ...]:
     return tuple(sorted(_NUMBERS.values()))
 
 
-_NUMBERS: dict[str, int] = {name: number for number, name in (QTYPE.forward | _MISNAMED).items() if name != "HIP"} | {
-    "HIP": 55
-}
+_NUMBERS: dict[str, int] = {name: number for number, name in (QTYPE.forward | _MISNAMED).items()}
 
 
 def rcode_text(number: int) -> str:

@@ -1,4 +1,7 @@
-"""Answers that take more than one look: aliases are followed, and short names completed, through ours and theirs."""
+"""Answers that take more than one look: aliases are followed, and short names completed, through ours and theirs.
+
+A name is the cluster's or a hosts file's, else a zone file's, else an upstream's.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from clusterdns.nodes import EmptyNonTerminal, Nothing, ServiceName
 from clusterdns.queries import FormatError
 from clusterdns.records import Answer, Question, Rcode, Reason, Record, Type
 from clusterdns.search import SearchList, rest_of_search
+from clusterdns.zones import ServedZones
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,9 +47,12 @@ class Searching(Struct, frozen=True):
 
 
 class Resolver:
-    def __init__(self, index: Index, elsewhere: Elsewhere, searching: Searching) -> None:
+    def __init__(
+        self, index: Index, elsewhere: Elsewhere, searching: Searching, zones: ServedZones | None = None
+    ) -> None:
         self.elsewhere = elsewhere
         self.searching = searching
+        self.zones = ServedZones() if zones is None else zones
         self._index = index
 
     def ours(self, name: Name) -> Node | None:
@@ -57,7 +64,10 @@ class Resolver:
         if node is None or not node.zone.falls_through or not self._index.is_synced:
             return node
         is_missing = isinstance(node, Nothing) or (isinstance(node, ServiceName) and node.is_missing)
-        return None if is_missing and self.elsewhere.serves(name) else node
+        return None if is_missing and self._is_served(name) else node
+
+    def _is_served(self, name: Name) -> bool:
+        return self.zones.serves(name) or self.elsewhere.serves(name)
 
     def serial(self, name: Name) -> int | None:
         """As of when a name is known not to be ours: the index's serial if that may change with the cluster, else None.
@@ -101,7 +111,7 @@ class Resolver:
         """
         for candidate in candidates:
             node = self.ours(candidate)
-            if node is None and not self.elsewhere.serves(candidate):
+            if node is None and not self._is_served(candidate):
                 continue
             if node is None:
                 asked = Question(candidate, question.qtype)
@@ -159,6 +169,9 @@ class Resolver:
         )
 
     async def _from_elsewhere(self, asked: Question, terms: Terms) -> Answer:
+        written = self.zones.answer(asked, dnssec_ok=terms.dnssec_ok) if self.zones else None
+        if written is not None:
+            return written
         if not self.elsewhere.serves(asked.name):
             return Answer(authoritative=False, settled=False)
         found = await self.elsewhere.find(asked, terms, serial=self.serial(asked.name))

@@ -194,7 +194,10 @@ class _SlowWay:
 
     def _from_elsewhere(self, packet: bytes, query: Query, resolver: Resolver) -> Reaction:
         elsewhere, question = resolver.elsewhere, query.question
-        found = resolver.completed(question)
+        found = None
+        if resolver.zones:
+            found = resolver.zones.answer(question, dnssec_ok=bool(query.edns and query.edns.dnssec_ok))
+        found = found or resolver.completed(question)
         if found is not None:
             return self._follow(packet, query, resolver, found)
         if not elsewhere.serves(question.name):

@@ -23,6 +23,17 @@ def logged(*zones: str, **differing: Any) -> list[dict[str, Any]]:
     return [{"zones": [*zones], **usual, "format": COMMON_LOG_FORMAT, **differing}]
 
 
+def zone_file(file: str, zones: list[str], **more: Any) -> dict[str, Any]:
+    usual = {
+        "fallthrough": [],
+        "needed": False,
+        "followed": True,
+        "ttl": [0, 2147483647],
+        "negative-ttl": [0, 2147483647],
+    }
+    return {"file": file, "zones": zones, **usual, **more}
+
+
 SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "what a Corefile leaves unsaid": [
         (
@@ -271,6 +282,31 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             {"template.0.ttl": [5, 30]},
         ),
         (block("cache 30", "rewrite ttl a.example 0-60"), {"rewrite.0.lowest": 5, "rewrite.0.highest": 30}),
+    ],
+    "file": [
+        (block("file db"), {"zone-files": [zone_file("db", ["."])]}),
+        (
+            block("root /srv", "file db a.example 10.0.0.0/8"),
+            {"zone-files": [zone_file("/srv/db", ["a.example", "10.in-addr.arpa"])]},
+        ),
+        (
+            block(
+                "file a a.example {", "reload 0", "fallthrough", "}",
+                "file b b.example {", "reload 30s", "fallthrough x.b.example", "}",
+            ),
+            {
+                "zone-files": [
+                    zone_file("a", ["a.example"], fallthrough=["."], needed=True, followed=False),
+                    zone_file("b", ["b.example"], fallthrough=["x.b.example"]),
+                ],
+            },
+        ),
+        # Its cache keeps these answers too.
+        (
+            block("file db a.example", "cache 30"),
+            {"zone-files": [zone_file("db", ["a.example"], **{"ttl": [5, 30], "negative-ttl": [5, 30]})]},
+        ),
+        (block("file db a.example", "cache 30 b.example"), {"zone-files": [zone_file("db", ["a.example"])]}),
     ],
     "hosts": [
         (block("hosts {", "fallthrough", "}"), {"hosts.files": ["/etc/hosts"], "hosts.entries": [], "hosts.ttl": 3600}),

@@ -303,7 +303,6 @@ class TestWhatDoesNothingHere:
 NOT_SUPPORTED = {
     "kops.corefile": ["kops.corefile:25: dns64"],
     "kubespray.corefile": ["kubespray.corefile:32: k8s_external"],
-    "no-braces.corefile": ["no-braces.corefile:3: file"],
     "openshift.corefile": ["openshift.corefile:41: chaos"],
 }
 """What the Corefiles of the wild have, and this server has not."""

@@ -34,7 +34,9 @@ from clusterdns.resolve import Resolver, Searching
 from clusterdns.respond import responder
 from clusterdns.search import SearchList
 from clusterdns.sources.hosts import Hosts
+from clusterdns.sources.zone_files import ZoneFile, ZoneFiles
 from clusterdns.wire import Dialect
+from clusterdns.zones import ServedZones
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -69,6 +71,8 @@ class Answering:
         paths = [Path(path) for path in block.hosts.files]
         hosts_zones = list(map(names.from_text, block.hosts.zones))
         self.hosts = Hosts(paths, block.hosts.entries, needed=block.hosts.needed, zones=hosts_zones)
+        self.zone_files = ZoneFiles([_zone_file(each) for each in block.zone_files])
+        self._zones = ServedZones()
         given = block.forward
         self._searches = block.search == "server" or (block.search == "auto" and bool(settings.manifests))
         self.tls: certificates.ForUpstreams = certificates.for_upstreams(
@@ -78,14 +82,15 @@ class Answering:
         routes = [self._route(each.zone, map(parse_address, each.upstreams)) for each in given.zones]
         routes.append(self._route(".", map(parse_address, given.upstreams)))
         self.forwarder = Forwarder(routes, Patience(given.try_seconds, given.seconds))
-        keeps_cache = former is not None and (former.block.forward, former.block.cache) == (given, block.cache)
+        keeps_cache = former is not None and _of_cache(former.block) == _of_cache(block)
         fresh = Cache(_cache_limits(block.cache), time.monotonic)
         self.cache: Cache = former.cache if former is not None and keeps_cache else fresh
         zone = block.zone[0]
         domains = block.search_domains or (f"default.svc.{zone}", f"svc.{zone}", zone)
         self._cluster = SearchList(tuple(map(names.from_text, domains)), ndots=POD_NDOTS) if self._searches else None
         elsewhere = Elsewhere(self.cache, self.forwarder, most_waiting, given.seconds + GRACE_SECONDS)
-        self.resolver = Resolver(self.index, elsewhere, Searching(self._cluster, autopath=block.autopath))
+        searching = Searching(self._cluster, autopath=block.autopath)
+        self.resolver = Resolver(self.index, elsewhere, searching, self._zones)
         self._following: list[asyncio.Task[None]] = []
 
     def __str__(self) -> str:
@@ -136,8 +141,9 @@ class Answering:
         return None if found is None else log_line.Pod(*found)
 
     async def open(self) -> None:
-        """Read the hosts files. Raises HostsError."""
+        """Read the hosts files and the zone files. Raises HostsError and ZoneFileError."""
         self._told = await self.hosts.open()
+        self._zones.put(await self.zone_files.open())
 
     def start(self, listening: Sequence[tuple[str, int]]) -> None:
         """Ask upstreams, and keep up with what the files say from now on."""
@@ -150,6 +156,7 @@ class Answering:
         if self.block.forward.upstreams:
             self._tell()
         self._following.append(asyncio.create_task(self._follow_hosts()))
+        self._following.append(asyncio.create_task(self._follow_zone_files()))
         self.forwarder.start()
 
     def rest(self) -> None:
@@ -164,6 +171,11 @@ class Answering:
     async def _follow_hosts(self) -> None:
         async for events in self.hosts.changes():
             self.index.apply(events)
+
+    async def _follow_zone_files(self) -> None:
+        async for zones in self.zone_files.changes():
+            self._zones.put(zones)
+            self.cache.clear()  # an upstream may have been asked for what a zone has now
 
     async def _follow(self, host: HostResolver) -> None:
         async for conf in host.changes():
@@ -196,6 +208,11 @@ def _origin(block: Block, settings: Config) -> tuple[object, ...]:
         block.endpoint_pod_names, block.ignore_empty_service, block.hosts.ttl, block.hosts.reverse,
         tuple(_own_addresses(block)), kinds(settings), settings.namespace_labels, settings.dns_service,
     )  # fmt: skip
+
+
+def _of_cache(block: Block) -> tuple[object, ...]:
+    """The settings that decide what upstreams are asked for."""
+    return block.forward, block.cache, block.zone_files
 
 
 def kinds(settings: Config) -> tuple[type[KubernetesObject], ...]:
@@ -253,6 +270,13 @@ def _own_addresses(block: Block) -> Iterator[Address]:
             address = names.address(each)
             if address is not None and any(address):
                 yield address
+
+
+def _zone_file(given: config.ZoneFile) -> ZoneFile:
+    zones = tuple(dict.fromkeys(map(names.from_text, given.zones)))
+    fall_through = frozenset(map(names.from_text, given.fallthrough))
+    path = Path(given.file)
+    return ZoneFile(path, zones, fall_through, given.needed, given.followed, given.ttl, given.negative_ttl)
 
 
 def _cache_limits(given: config.Cache) -> CacheLimits:

@@ -20,6 +20,7 @@ from clusterdns.server import CannotListen
 from clusterdns.sources import NoCredentials
 from clusterdns.sources.hosts import HostsError
 from clusterdns.sources.manifests import ManifestError
+from clusterdns.sources.zone_files import ZoneFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("clusterdns")
 
 LOOK_SECONDS = 1.0
+
+_FAULTS = (ManifestError, HostsError, ZoneFileError, NoCredentials, CannotListen)
+"""Of what the settings lead to."""
 
 
 class Loaded(Struct, frozen=True):
@@ -39,7 +43,7 @@ class Loaded(Struct, frozen=True):
 async def serve(load: Callable[[], Loaded]) -> None:
     """Serve until SIGTERM or SIGINT; on SIGHUP, or when a file of the configuration changes, as it says then.
 
-    Raises ManifestError, HostsError, NoCredentials, BadConfig and CannotListen before the first answer.
+    Raises ManifestError, HostsError, ZoneFileError, NoCredentials, BadConfig and CannotListen before the first answer.
     """
     stop = asyncio.Event()
     again = asyncio.Event()
@@ -76,7 +80,7 @@ async def _reload(running: Running, load: Callable[[], Loaded], files: _Files, a
             loaded = load()
             files.take(_watched(loaded))
             await running.become(loaded.settings)
-        except (ManifestError, HostsError, NoCredentials, CannotListen, config.BadConfig, CorefileError) as error:
+        except (*_FAULTS, config.BadConfig, CorefileError) as error:
             running.reloads_failed += 1
             running.fault = "; ".join(str(error).splitlines())
             log.error("the configuration is not changed: %s", running.fault)  # noqa: TRY400 - one line

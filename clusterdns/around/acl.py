@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from clusterdns import wire
 from clusterdns.around.networks import Networks, client_address
-from clusterdns.around.zone_text import NotARecord, name_from_text
 from clusterdns.names import ROOT, Name, ancestors
 from clusterdns.queries import HEADER, FormatError, read_query
 from clusterdns.records import Answer, Rcode, Reason
+from clusterdns.zones.text import NotARecord, name_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

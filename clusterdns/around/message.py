@@ -47,6 +47,15 @@ class Resource(Struct):
     after: bytes = b""
 
 
+def resource(owner: Name, rtype: int, rclass: int, ttl: int, data: bytes) -> Resource:
+    """A record whose data is whole. Raises FormatError."""
+    try:
+        record, _ = _read_record(owner + _RECORD.pack(rtype, rclass, ttl, len(data)) + data, 0)
+    except (struct.error, IndexError) as error:
+        raise FormatError("data that is cut off") from error
+    return record
+
+
 class Message(Struct):
     flags: int
     answer: list[Resource]

@@ -18,10 +18,10 @@ from clusterdns.around.message import Message, has_question, read_message
 from clusterdns.around.patterns import NotAPattern
 from clusterdns.around.reactions import worked_on
 from clusterdns.around.renaming import Match, NotARule, Rename, by_pattern, renamer, within
-from clusterdns.around.zone_text import NotARecord, name_from_text, name_text
 from clusterdns.names import Name
 from clusterdns.queries import HEADER, OPCODE_QUERY, FormatError, read_query
 from clusterdns.records import Answer, Rcode, Reason
+from clusterdns.zones.text import NotARecord, name_from_text, name_text
 
 if TYPE_CHECKING:
     from clusterdns.queries import Query

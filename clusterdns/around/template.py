@@ -18,12 +18,13 @@ from clusterdns.around.go_template import CanNotBeFilledIn, Data, Groups, NotATe
 from clusterdns.around.go_template import Template as Filling
 from clusterdns.around.message import Message, Resource, has_question, read_message
 from clusterdns.around.patterns import NotAPattern, Pattern, find, pattern
-from clusterdns.around.zone_text import CLASSES, NotARecord, name_from_text, name_text, record_from_text
+from clusterdns.around.zone_text import record_from_text
 from clusterdns.names import Name, ancestors
 from clusterdns.presentation import type_text
 from clusterdns.queries import AA, HEADER, OPCODE_QUERY, QR, RA, RD, Edns, FormatError, read_query, write_query
 from clusterdns.records import CLASS_IN, Answer, Question, Rcode, Reason, Type
 from clusterdns.responses import MOST_ERRORS, Terms, terms
+from clusterdns.zones.text import CLASSES, NotARecord, name_from_text, name_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -168,6 +168,9 @@ def _settle(settings: Settings, around: Surroundings, sayers: Mapping[str, Readi
         for template in settings.get("template", ()):
             if all(_goes_through_cache(settings, names.from_text(each)) for each in template["zones"]):
                 template["ttl"], template["negative-ttl"] = settings["cache.ttl"], settings["cache.negative-ttl"]
+        for file in settings.get("zone-files", ()):
+            if all(_goes_through_cache(settings, names.from_text(each)) for each in file["zones"]):
+                file["ttl"], file["negative-ttl"] = settings["cache.ttl"], settings["cache.negative-ttl"]
         for rule in settings.get("rewrite", ()):
             if rule["type"] == "ttl" and not settings["cache.zones"]:
                 rule["lowest"] = _bounded(rule["lowest"], settings["cache.ttl"])

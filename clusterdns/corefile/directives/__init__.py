@@ -3,6 +3,7 @@
     kubernetes   the cluster, and autopath
     forward      the upstreams
     cache, hosts
+    zone_files   file
     acl, rewrite, template
     listening    addresses, sizes, certificates
     watching     health, readiness, metrics, logs, and what goes without saying
@@ -38,6 +39,7 @@ from clusterdns.corefile.directives.watching import (
     ready,
     reload,
 )
+from clusterdns.corefile.directives.zone_files import file
 from clusterdns.corefile.reading import Reading
 from clusterdns.corefile.settings import Settings
 
@@ -54,7 +56,7 @@ ONCE: Mapping[str, Once] = {
 """Those that a server block has at most once."""
 
 OFTEN: Mapping[str, Often] = {
-    "acl": acl, "bind": bind, "forward": forward, "log": log, "rewrite": rewrite, "template": template,
+    "acl": acl, "bind": bind, "file": file, "forward": forward, "log": log, "rewrite": rewrite, "template": template,
 }  # fmt: skip
 """Those that are understood together, in the order in which they stand there."""
 

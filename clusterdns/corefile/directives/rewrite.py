@@ -18,10 +18,10 @@ from clusterdns.around.rewrite import (
     TypeRule,
     rewriting,
 )
-from clusterdns.around.zone_text import CLASSES
 from clusterdns.corefile.directives.rule_words import can_be_followed, nobody, rcode_number, record_type
 from clusterdns.corefile.words import shown
 from clusterdns.wire import Dialect
+from clusterdns.zones.text import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

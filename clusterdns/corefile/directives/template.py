@@ -8,12 +8,12 @@ import msgspec
 
 from clusterdns import names
 from clusterdns.around.template import Template, templating
-from clusterdns.around.zone_text import CLASSES
 from clusterdns.corefile.directives.rule_words import can_be_followed, nobody, rcode_number, record_type
 from clusterdns.corefile.settings import Settings, zone_texts
 from clusterdns.corefile.words import shown
 from clusterdns.records import Reason
 from clusterdns.wire import Dialect
+from clusterdns.zones.text import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

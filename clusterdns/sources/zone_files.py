@@ -1,0 +1,179 @@
+"""Zones out of files in the format of RFC 1035 section 5, read again as the files change.
+
+At the start a file that makes no zone is a fault. One that does not later keeps the zone that it made before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from clusterdns.names import Name
+from clusterdns.zones import LONGEST_TTL, MasterFileError, ServedZone, ZoneData, make_zone, read_records
+from clusterdns.zones.text import name_text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+
+log = logging.getLogger("clusterdns.zones")
+
+POLL_SECONDS = 1.0
+"""How often the files are looked at; nobody has to tell us, also where a file is a link to a link."""
+
+SECOND_LOOK = 0.1
+"""A change is believed when it looks the same a moment later: nobody is in the midst of it. Seconds."""
+LOOKS = 20
+"""A file that never rests for so many looks is read as it is."""
+
+
+class ZoneFileError(Exception):
+    """The message says what is wrong with each file, `file:line: what`."""
+
+
+class ZoneFile(Struct, frozen=True):
+    path: Path
+    zones: tuple[Name, ...]
+    """What the file says is said of each of these: relative names are completed with it."""
+    fall_through: frozenset[Name] = frozenset()
+    needed: bool = True
+    """Whether a file that can not be read at the start is a fault; else it is read once it can be."""
+    followed: bool = True
+    """Whether it is read again when it changes."""
+    ttl: tuple[int, int] = (0, LONGEST_TTL)
+    negative_ttl: tuple[int, int] = (0, LONGEST_TTL)
+    """As a ServedZone has them."""
+
+
+class _Held(Struct):
+    """A file as it was last read."""
+
+    file: ZoneFile
+    zones: dict[Name, ZoneData | None]
+    stamps: dict[Path, tuple[int, int, int] | None]
+    """Of all the files that it is made of, with those that it includes."""
+    trouble: str = ""
+    """What was logged of it, and holds still."""
+
+
+class ZoneFiles:
+    """The source of all zones of a block."""
+
+    def __init__(self, files: Sequence[ZoneFile]) -> None:
+        self._held = [_Held(each, dict.fromkeys(each.zones), {each.path: None}) for each in files]
+
+    async def open(self) -> list[ServedZone]:
+        """All zones. Raises ZoneFileError with all that is wrong with them."""
+        troubles = []
+        for held in self._held:
+            trouble, is_missing = await self._read(held)
+            if trouble and is_missing and not held.file.needed:
+                _note(held, trouble)
+            elif trouble:
+                troubles.append(trouble)
+        if troubles:
+            raise ZoneFileError("\n".join(troubles))
+        return self._served()
+
+    async def changes(self) -> AsyncGenerator[list[ServedZone], None]:
+        """All zones, each time that there is a change, without end."""
+        followed = [each for each in self._held if each.file.followed]
+        while followed:
+            await asyncio.sleep(POLL_SECONDS)
+            if any([await self._reread(each) for each in followed]):
+                yield self._served()
+
+    def _served(self) -> list[ServedZone]:
+        return [
+            ServedZone(name, zone, held.file.fall_through, held.file.ttl, held.file.negative_ttl)
+            for held in self._held
+            for name, zone in held.zones.items()
+        ]
+
+    async def _reread(self, held: _Held) -> bool:
+        """Whether there are other zones than before."""
+        if _stamps(held.stamps) == held.stamps:
+            return False
+        seen = _stamps(held.stamps)
+        for _ in range(LOOKS):
+            await asyncio.sleep(SECOND_LOOK)
+            before, seen = seen, _stamps(held.stamps)
+            if seen == before:
+                break
+        trouble, _ = await self._read(held)
+        _note(held, trouble and f"{trouble}; what was read before stays")
+        return not trouble
+
+    async def _read(self, held: _Held) -> tuple[str, bool]:
+        """Read the file again; what is wrong with it, if it is not taken, and whether it can not be read at all."""
+        reading = _Reading()
+        try:
+            zones = await asyncio.to_thread(reading.zones, held.file)
+        except OSError as error:
+            return f"{held.file.path}: cannot be read: {error.strerror or error}", True
+        except MasterFileError as error:
+            return str(error), False
+        finally:
+            held.stamps = reading.stamps
+        held.zones = dict(zones)
+        for name, zone in zones.items():
+            left_out = f", {zone.outside} records outside of it left out" if zone.outside else ""
+            log.info(
+                "%s: zone %s, serial %d, %d names%s",
+                held.file.path,
+                name_text(name),
+                zone.serial,
+                len(zone.nodes),
+                left_out,
+            )
+        return "", False
+
+
+class _Reading:
+    """One reading of a file, with all that it includes."""
+
+    def __init__(self) -> None:
+        self.stamps: dict[Path, tuple[int, int, int] | None] = {}
+
+    def zones(self, file: ZoneFile) -> dict[Name, ZoneData]:
+        """Raises OSError and MasterFileError."""
+        text = self._text(file.path)
+        found = {}
+        for name in file.zones:
+            records = read_records(str(file.path), text, name, self._included)
+            try:
+                found[name] = make_zone(name, records)
+            except ValueError as error:
+                raise MasterFileError(f"{file.path}:1: {error}, for the zone {name_text(name)}") from error
+        return found
+
+    def _included(self, name: str, includer: str) -> tuple[str, str]:
+        path = Path(includer).parent / name
+        return str(path), self._text(path)
+
+    def _text(self, path: Path) -> str:
+        self.stamps[path] = _stamp(path)
+        return path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+
+
+def _stamps(paths: dict[Path, tuple[int, int, int] | None]) -> dict[Path, tuple[int, int, int] | None]:
+    return {each: _stamp(each) for each in paths}
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    return info.st_ino, info.st_size, info.st_mtime_ns
+
+
+def _note(held: _Held, trouble: str) -> None:
+    """Log a trouble when it comes, and when it goes."""
+    if trouble and trouble != held.trouble:
+        log.warning("%s", trouble)
+    held.trouble = trouble

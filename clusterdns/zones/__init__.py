@@ -1,0 +1,12 @@
+"""Zones that somebody wrote down in the format of RFC 1035 section 5, and what they say to a question.
+
+text  ->  data  ->  master_file  ->  zone
+words     of a      records of       answers
+names     record    a file
+"""
+
+from clusterdns.zones.master_file import MasterFileError, read_records
+from clusterdns.zones.served import LONGEST_TTL, ServedZone, ServedZones
+from clusterdns.zones.zone import ZoneData, make_zone
+
+__all__ = ["LONGEST_TTL", "MasterFileError", "ServedZone", "ServedZones", "ZoneData", "make_zone", "read_records"]
