@@ -24,6 +24,7 @@ from clusterdns.nodes import (
     PortName,
     SchemaVersion,
     ServiceName,
+    ZonalName,
 )
 from clusterdns.records import Answer, Question, Rcode, Reason, ReasonCode, Record, Srv, Type
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from clusterdns.index import Index
     from clusterdns.names import Address, Name
-    from clusterdns.nodes import Node, Zone
+    from clusterdns.nodes import Node, ReadyEndpoint, Zone
 
 SCHEMA_VERSION = b"1.1.0"
 SCHEMA_VERSION_TTL = 28800
@@ -73,11 +74,15 @@ def _records(node: Node, qtype: int, index: Index) -> Iterable[Record]:
         case ServiceName(), Type.A | Type.AAAA:
             return _address_records(node, _addresses_of_service(node), qtype)
         case ServiceName(), Type.SRV:
-            return _srv_records(node.name, node)
+            return _srv_records(node.name, _targets(node), node.zone)
         case PortName(), Type.SRV:
-            return _srv_records(node.name, node.service, (node.port, node.protocol))
+            return _srv_records(node.name, _targets(node.service, (node.port, node.protocol)), node.zone)
         case EndpointName(), Type.A | Type.AAAA:
             return _address_records(node, node.addresses, qtype)
+        case ZonalName(), Type.A | Type.AAAA:
+            return _address_records(node, (each.address for each in _endpoints_there(node)), qtype)
+        case ZonalName(), Type.SRV:
+            return _srv_records(node.name, _targets_of_endpoints(_endpoints_there(node)), node.zone)
         case PodName(), Type.A | Type.AAAA:
             return _address_records(node, (node.address,), qtype)
         case HostName(), Type.A | Type.AAAA:
@@ -89,9 +94,9 @@ def _records(node: Node, qtype: int, index: Index) -> Iterable[Record]:
         case Apex(), Type.SOA:
             return (_soa(node.zone, ttl=node.zone.ttl),)
         case Apex(), Type.NS:
-            return (Record(node.name, Type.NS, node.zone.ttl, _nameserver(node.zone, index)),)
+            return (Record(node.name, Type.NS, node.zone.ttl, each) for each in _nameservers(node.zone, index))
         case Nameserver(), Type.A | Type.AAAA:
-            return _address_records(node, _addresses_of_nameserver(index), qtype)
+            return _address_records(node, _addresses_of_nameservers(index), qtype)
         case SchemaVersion(), Type.TXT:
             return (Record(node.name, Type.TXT, SCHEMA_VERSION_TTL, (SCHEMA_VERSION,)),)
         case _:
@@ -118,28 +123,36 @@ def _addresses_of_service(node: ServiceName) -> Iterable[Address]:
 # Ports (specification, sections 2.3.2 and 2.4.2)
 
 
-def _srv_records(owner: Name, service: ServiceName, wanted: tuple[str, str] | None = None) -> Iterator[Record]:
-    """One for each port, or for each ready endpoint and port of a headless service; `wanted` is a name and a protocol.
-
-    The weights share 100 among the pairs of address and port behind the answer; equal records are merged.
-    """
-    pairs = list(_targets(service, wanted))
+def _srv_records(owner: Name, targets: Iterable[tuple[int, Name]], zone: Zone) -> Iterator[Record]:
+    """The weights share 100 among the pairs of address and port behind the answer; equal records are merged."""
+    pairs = list(targets)
     weight = max(1, 100 // len(pairs)) if pairs else 0
     for port, target in dict.fromkeys(pairs):
-        yield Record(owner, Type.SRV, service.zone.ttl, Srv(weight, port, target))
+        yield Record(owner, Type.SRV, zone.ttl, Srv(weight, port, target))
 
 
-def _targets(service: ServiceName, wanted: tuple[str, str] | None) -> Iterator[tuple[int, Name]]:
-    if not service.service.is_headless:
-        for _ in _addresses_of_service(service):
-            for port in service.service.ports:
-                if wanted in (None, (port.name, port.protocol)):
-                    yield port.port, service.name
+def _targets(service: ServiceName, wanted: tuple[str, str] | None = None) -> Iterator[tuple[int, Name]]:
+    """Each port, or each ready endpoint and port of a headless service; `wanted` is a name and a protocol."""
+    if service.service.is_headless:
+        yield from _targets_of_endpoints(service.ready_endpoints(), wanted)
         return
-    for endpoint in service.ready_endpoints():
+    for _ in _addresses_of_service(service):
+        for port in service.service.ports:
+            if wanted in (None, (port.name, port.protocol)):
+                yield port.port, service.name
+
+
+def _targets_of_endpoints(
+    endpoints: Iterable[ReadyEndpoint], wanted: tuple[str, str] | None = None
+) -> Iterator[tuple[int, Name]]:
+    for endpoint in endpoints:
         for each in endpoint.ports:
             if each.port and endpoint.name and wanted in (None, (each.name, each.protocol or "TCP")):
                 yield each.port, endpoint.name
+
+
+def _endpoints_there(node: ZonalName) -> Iterator[ReadyEndpoint]:
+    return (each for each in node.service.ready_endpoints() if each.topology_zone == node.topology_zone)
 
 
 def _addresses_of_targets(records: Iterable[Record], index: Index) -> Iterator[Record]:
@@ -203,7 +216,8 @@ def _ptr_records(node: AddressName) -> Iterator[Record]:
         return
     for service in node.endpoint_of:
         for endpoint in service.ready_endpoints():
-            if endpoint.address == node.address and endpoint.name:
+            is_meant = endpoint.address == node.address and (endpoint.has_hostname or not node.zone.ptr_hostname_only)
+            if is_meant and endpoint.name:
                 yield Record(node.name, Type.PTR, node.zone.ttl, endpoint.name)
                 break
 
@@ -216,15 +230,21 @@ def _soa(zone: Zone, *, ttl: int | None = None) -> Record:
     return Record(zone.name, Type.SOA, zone.negative_ttl if ttl is None else ttl, zone.soa())
 
 
-def _nameserver(zone: Zone, index: Index) -> Name:
-    """The DNS Service's own name where there is one."""
-    service = index.dns_service()
-    return service.name if service else zone.mname
+def _nameservers(zone: Zone, index: Index) -> Iterable[Name]:
+    """The names of the DNS Services where there are some; of a headless one, those of its endpoints."""
+    names_of_services = [name for each in index.dns_services() for name in _names_of_nameserver(each)]
+    return dict.fromkeys(names_of_services or [zone.mname])
 
 
-def _addresses_of_nameserver(index: Index) -> Iterable[Address]:
-    service = index.dns_service()
-    return _addresses_of_service(service) if service else index.own_addresses
+def _names_of_nameserver(service: ServiceName) -> Iterable[Name]:
+    if not service.service.is_headless:
+        return (service.name,)
+    return (each.name for each in service.ready_endpoints() if each.name)
+
+
+def _addresses_of_nameservers(index: Index) -> Iterable[Address]:
+    addresses = [address for each in index.dns_services() for address in _addresses_of_service(each)]
+    return addresses or index.own_addresses
 
 
 # What there is not, and why

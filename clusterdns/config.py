@@ -238,6 +238,14 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     ignore_empty_service: bool = False
     """Whether a ClusterIP service without a ready endpoint is NXDOMAIN: clients try the rest of their search list."""
 
+    ptr_hostname_only: bool = False
+    """Whether only endpoints with a hostname of their own have PTR records, so that the address of a pod with a
+    hostname leads to that, however many services select the pod."""
+
+    zonal: bool = False
+    """Whether headless services have names such as eu-1a._zone.db.shop.svc.cluster.local, for their endpoints in that
+    topology zone: a client may prefer those that are near."""
+
     udp_size: int = 1232
     """The largest reply over UDP in bytes: what passes every network whole (DNS flag day 2020)."""
 
@@ -497,6 +505,8 @@ def _shared_faults(config: Config) -> Iterator[str]:
         yield from (f"{name}: it is for a cluster, not for manifests" for name in _only_for_a_cluster(config))
     if any(each.ignore_empty_service for each in blocks(config)) and not config.endpoints:
         yield "ignore-empty-service: it takes endpoints, which are off"
+    if any(each.zonal for each in blocks(config)) and not config.endpoints:
+        yield "zonal: it takes endpoints, which are off"
     origins = [name for name in ("manifests", "kubeconfig", "api_server") if getattr(config, name)]
     if len(origins) > 1:
         yield f"{' and '.join(origins).replace('_', '-')}: names come from one of them, not from several"

@@ -38,13 +38,23 @@ class Zone(Struct, eq=False, kw_only=True):
     endpoint_pod_names: bool = False
     falls_through: bool = False
     """Whether a name that is missing is the business of whoever is asked next."""
+    falls_through_below: tuple[Name, ...] = ()
+    """The parts of the zone of which that is so, if it is not of all."""
     ignore_empty_service: bool = False
     """Whether a ClusterIP service without a ready endpoint is missing, as a headless one always is."""
+    ptr_hostname_only: bool = False
+    """Whether only endpoints with a hostname of their own have PTR records."""
+    zonal: bool = False
+    """Whether headless services have names for their endpoints in each topology zone."""
     serial: int = 0
     """The one thing that changes: it grows with each change of the index."""
 
     def soa(self) -> Soa:
         return Soa(self.mname, self.rname, self.serial, self.negative_ttl)
+
+    def hands_on(self, name: Name) -> bool:
+        """Whether a name of the zone, if it is missing, is the business of whoever is asked next."""
+        return self.falls_through or (bool(self.falls_through_below) and name.endswith(self.falls_through_below))
 
 
 class Reply(Protocol):
@@ -105,6 +115,10 @@ class ReadyEndpoint(Struct, frozen=True):
     """Its name below the service; None if there can be none."""
     address: Address
     ports: tuple[EndpointPort, ...]
+    has_hostname: bool
+    """Whether its name is one that it was given."""
+    topology_zone: str
+    """Where it runs; empty if nobody said."""
 
 
 class ServiceName(Node, eq=False, kw_only=True):
@@ -127,7 +141,8 @@ class ServiceName(Node, eq=False, kw_only=True):
                     address = names.address(text)
                     if address is not None:
                         name = names.possibly_below(self._hostname(endpoint, text), parent=self.name)
-                        yield ReadyEndpoint(name, address, each.ports or ())
+                        has_hostname, topology_zone = bool(endpoint.hostname), endpoint.zone or ""
+                        yield ReadyEndpoint(name, address, each.ports or (), has_hostname, topology_zone)
 
     def named_ports(self) -> Iterator[tuple[str, str]]:
         """Name and protocol of each port that has a name; a headless service has those of its ready endpoints."""
@@ -157,6 +172,13 @@ class EndpointName(Node, eq=False, kw_only=True):
     """`<hostname>.<service>…`, with the addresses of the ready endpoints of that name."""
 
     addresses: tuple[Address, ...]
+
+
+class ZonalName(Node, eq=False, kw_only=True):
+    """`<topology zone>._zone.<headless service>…`: the ready endpoints there, of which there may be none."""
+
+    service: ServiceName
+    topology_zone: str
 
 
 class PodName(Node, eq=False, kw_only=True):

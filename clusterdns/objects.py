@@ -103,6 +103,7 @@ class Endpoint(_Part, frozen=True):
     conditions: Conditions | None = None
     hostname: str | None = None
     target_ref: ObjectReference | None = None
+    zone: str | None = None
 
     @property
     def is_ready(self) -> bool:

@@ -61,7 +61,7 @@ class Resolver:
         What is missing in a zone that falls through is the business of whoever is asked next.
         """
         node = self._index.find(name)
-        if node is None or not node.zone.falls_through or not self._index.is_synced:
+        if node is None or not node.zone.hands_on(name) or not self._index.is_synced:
             return node
         is_missing = isinstance(node, Nothing) or (isinstance(node, ServiceName) and node.is_missing)
         return None if is_missing and self._is_served(name) else node

@@ -46,14 +46,14 @@ def of_kind(kind: type[Object], given: Iterable[Object]) -> tuple[Object, ...]:
     return tuple(each for each in given if isinstance(each, kind))
 
 
-def zone(name: str, within: str | None = None, **settings: Any) -> Zone:
-    authority = names.from_text(within or name)
+def zone(name: str, *, is_reverse: bool = False, **settings: Any) -> Zone:
+    apex = names.from_text(name)
     return Zone(
-        name=names.from_text(name),
-        mname=names.below("ns", "dns", parent=authority),
-        rname=names.below("hostmaster", parent=authority),
-        is_reverse=within is not None,
-        falls_through=within is not None,
+        name=apex,
+        mname=names.below("ns", "dns", parent=apex),
+        rname=names.below("hostmaster", parent=apex),
+        is_reverse=is_reverse,
+        falls_through=is_reverse,
         **settings,
     )
 
@@ -68,7 +68,7 @@ def make_index(
     """An index that has heard of nothing yet."""
     return Index(
         [zone(each, **settings or {}) for each in zones],
-        [zone(each, within=zones[0], **settings or {}) for each in reverse_zones],
+        [zone(each, is_reverse=True, **settings or {}) for each in reverse_zones],
         **of_index,
     )
 

@@ -101,8 +101,14 @@ FAULTS: dict[str, list[str]] = {
     cluster("noendpoints", "ignore empty_service"): [
         "Corefile:2: kubernetes: expected ignore empty_service or noendpoints, not both",
     ],
-    cluster("fallthrough a.cluster.local"): [
-        "Corefile:3: kubernetes: fallthrough: a.cluster.local, which is a part of a zone: not supported",
+    cluster("zonal", "noendpoints"): ["Corefile:2: kubernetes: expected zonal or noendpoints, not both"],
+    cluster("resyncperiod 15"): [
+        "Corefile:3: kubernetes: resyncperiod: expected a duration such as 5s or 1h30m, not 15",
+    ],
+    cluster("apiserver_qps x", "apiserver_burst 1.5", "apiserver_max_inflight -1"): [
+        "Corefile:3: kubernetes: apiserver_qps: expected a number of 0 or more, not x",
+        "Corefile:4: kubernetes: apiserver_burst: expected a number of 0 or more, not 1.5",
+        "Corefile:5: kubernetes: apiserver_max_inflight: expected a number of 0 or more, not -1",
     ],
     cluster("endpoint ftp://a"): [
         "Corefile:3: kubernetes: endpoint: expected a URL such as https://10.0.0.1:6443, not ftp://a",
@@ -277,6 +283,7 @@ WARNINGS = {
         "Corefile:3: kubernetes: resyncperiod: it does nothing here, nor in CoreDNS since 1.7",
         "Corefile:4: kubernetes: upstream: it does nothing here, nor in CoreDNS since 1.7",
     ],
+    cluster("ttl 30 5"): ["Corefile:3: kubernetes: ttl: only the first word is used: 30"],
     cluster("endpoint http://a http://b"): ["Corefile:3: kubernetes: endpoint: only the first one is used: http://a"],
     cluster("endpoint http://a", "kubeconfig b"): ["Corefile:2: kubernetes: endpoint does nothing beside kubeconfig"],
     block("forward . 192.0.2.1 {", "max_fails 3", "expire 10s", "}"): [

@@ -205,8 +205,9 @@ def _origin(block: Block, settings: Config) -> tuple[object, ...]:
     """The settings that an index is made of."""
     return (
         block.cluster, block.zone, block.reverse_zone, block.fallthrough, block.ttl, block.negative_ttl, block.pods,
-        block.endpoint_pod_names, block.ignore_empty_service, block.hosts.ttl, block.hosts.reverse,
-        tuple(_own_addresses(block)), kinds(settings), settings.namespace_labels, settings.dns_service,
+        block.endpoint_pod_names, block.ignore_empty_service, block.ptr_hostname_only, block.zonal, block.hosts.ttl,
+        block.hosts.reverse, tuple(_own_addresses(block)), kinds(settings), settings.namespace_labels,
+        settings.dns_service,
     )  # fmt: skip
 
 
@@ -224,10 +225,9 @@ def kinds(settings: Config) -> tuple[type[KubernetesObject], ...]:
 
 def _index(block: Block, settings: Config) -> Index:
     """A block without the cluster has no names but those of hosts files."""
-    primary = names.from_text(block.zone[0])
     reverse = [name for text in block.reverse_zone for name in config.reverse_zones(text)]
     zones = [_zone(block, names.from_text(text)) for text in block.zone]
-    reverse_zones = [_zone(block, name, primary, is_reverse=True) for name in dict.fromkeys(reverse)]
+    reverse_zones = [_zone(block, name, is_reverse=True) for name in dict.fromkeys(reverse)]
     return Index(
         zones if block.cluster else [],
         reverse_zones if block.cluster else [],
@@ -241,20 +241,22 @@ def _index(block: Block, settings: Config) -> Index:
     )
 
 
-def _zone(block: Block, name: Name, authority: Name | None = None, *, is_reverse: bool = False) -> Zone:
-    """A zone; `authority` is the one that the names in its SOA record are in, if it is not the zone itself."""
-    within = authority or name
+def _zone(block: Block, name: Name, *, is_reverse: bool = False) -> Zone:
+    fallthrough = tuple(map(names.from_text, block.fallthrough))
     return Zone(
         name=name,
-        mname=names.below("ns", "dns", parent=within),
-        rname=names.below("hostmaster", parent=within),
+        mname=names.below("ns", "dns", parent=name),
+        rname=names.below("hostmaster", parent=name),
         is_reverse=is_reverse,
-        falls_through=any(name.endswith(names.from_text(each)) for each in block.fallthrough),
+        falls_through=name.endswith(fallthrough),
+        falls_through_below=tuple(each for each in fallthrough if each != name and each.endswith(name)),
         ttl=block.ttl,
         negative_ttl=block.negative_ttl,
         pods=block.pods,
         endpoint_pod_names=block.endpoint_pod_names,
         ignore_empty_service=block.ignore_empty_service,
+        ptr_hostname_only=block.ptr_hostname_only,
+        zonal=block.zonal,
     )
 
 

@@ -52,7 +52,8 @@ class Index:
     awaited: the kinds that must have been listed before a missing name is known to be missing.
     selects_namespaces: whether services of a Namespace that is not listed are not served.
     dns_service: namespace and name of the Service that fronts this server, for NS records.
-    own_addresses: where this server listens, for the NS records of a cluster without such a Service.
+    own_addresses: where this server listens: without such a Service, for those that have an endpoint there, and for the
+        NS records of a cluster that has none of these either.
     hosts_ttl: of the records of hosts files, in seconds.
     hosts_reverse: whether the addresses in hosts files lead back to their names.
     clock: seconds since the epoch, for serials that grow over restarts, and for how long ago a pod went.
@@ -109,6 +110,8 @@ class Index:
         self._mentioned_at: dict[Name, set[Name]] = {}
         """By service, whether or not it exists: the reverse names that depend on it, once they are asked for."""
         self._reversed: dict[Address, Name] = {}
+        self._topology_zones: dict[str, None] = {}
+        """All that an endpoint has run in: one that is empty by now goes on being one."""
         self._aliases: set[Name] = set()
         """The names of ExternalName services."""
         self._are_targets_changed = False
@@ -116,6 +119,10 @@ class Index:
         for zone in (*self._reverse_zones, *self.zones):
             for node in names_of_zone(zone):
                 self._tree.place(node)
+        self._unsure = tuple(
+            part for zone in self.zones for part in zone.falls_through_below if self._tree.in_cluster(part) is None
+        )
+        """Parts of zones that may be there or not, and whose missing names fall through."""
         self._advance_serial()
 
     # Reading
@@ -181,9 +188,14 @@ class Index:
         """Forget the encoded replies of all names."""
         self._tree.forget_replies()
 
-    def dns_service(self) -> ServiceName | None:
-        """The Service that fronts this server, if there is one."""
-        return next(self._primary_nodes((self._dns_service,)), None)
+    def dns_services(self) -> list[ServiceName]:
+        """The Services that front this server: the one that is called so, or else those that lead to its addresses."""
+        found = list(self._primary_nodes((self._dns_service,)))
+        if not found:
+            slices = (key for address in self.own_addresses for key in self._endpoints.get(address))
+            keys = dict.fromkeys(self._slices.objects[key].service_key for key in slices)
+            found = list(self._primary_nodes(keys))
+        return found
 
     # Names that are not kept
 
@@ -197,6 +209,8 @@ class Index:
                 return self._pod(encloser, name) or _unlisted(encloser)
             case Apex() if encloser.zone.is_reverse:
                 return self._address(encloser, name) or _unlisted(encloser)
+            case _ if any(part != encloser.name and part.endswith(encloser.name) for part in self._unsure):
+                return _nothing(encloser)  # what is below it is not all of one kind, so none of it is remembered
             case _:
                 # Whoever finds a `nothing` looks no further, so it is set only here, where all names below are kept.
                 if encloser.nothing is None:
@@ -205,7 +219,7 @@ class Index:
 
     def _grow(self, service: ServiceName) -> None:
         """Make the nodes below a service, of which there are none yet."""
-        below = below_service(service)
+        below = below_service(service, self._topology_zones)
         for node in below.values():
             self._tree.place(node)
         self._grown[service.name] = tuple(below)
@@ -235,6 +249,8 @@ class Index:
         slices = [self._slices.objects[key] for key in self._endpoints.get(address)] if owner is None else []
         services = dict.fromkeys(each.service_key for each in slices)
         endpoint_of = tuple(self._primary_nodes(services))
+        if apex.zone.ptr_hostname_only:
+            endpoint_of = tuple(each for each in endpoint_of if _has_hostname(each, address))
         if owner is None and not endpoint_of:
             return None
         node = AddressName(name=name, zone=apex.zone, address=address, cluster_ip_of=owner, endpoint_of=endpoint_of)
@@ -327,6 +343,8 @@ class Index:
     def _replace_slice(self, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         key = _either(old, new).key
         self._move(self._endpoints, key, _ready_addresses(old) if old else (), _ready_addresses(new) if new else ())
+        if new and any(zone.zonal for zone in self.zones):
+            self._note_topology_zones(new)
         for service in dict.fromkeys(each.service_key for each in (old, new) if each):
             slices = tuple(each for each in self._slices_of.pop(service, ()) if each is not old)
             if new and new.service_key == service:
@@ -334,6 +352,16 @@ class Index:
             if slices:
                 self._slices_of[service] = slices
             self._renew_service(service)
+
+    def _note_topology_zones(self, slice_: EndpointSlice) -> None:
+        """With a new one, every headless service has one name more."""
+        met = dict.fromkeys(each.zone for each in slice_.endpoints or () if each.zone and each.is_ready)
+        fresh = [each for each in met if each not in self._topology_zones]
+        self._topology_zones.update(dict.fromkeys(fresh))
+        for name in [*self._grown] if fresh else ():
+            node = self._tree.in_cluster(name)
+            if isinstance(node, ServiceName):
+                self._renew_service(node.service.key)
 
     def _renew_service(self, key: Key) -> None:
         """Replace a service's nodes; what was grown from them goes."""
@@ -429,6 +457,10 @@ def _addresses(pod: Pod) -> set[Address]:
 
 def _ready_addresses(slice_: EndpointSlice) -> Iterator[str]:
     return (address for each in slice_.endpoints or () if each.is_ready for address in each.addresses)
+
+
+def _has_hostname(service: ServiceName, address: Address) -> bool:
+    return any(each.address == address and each.has_hostname for each in service.ready_endpoints())
 
 
 def _unlisted(encloser: Apex | PodNamespace) -> Nothing:

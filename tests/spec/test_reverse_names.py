@@ -42,6 +42,18 @@ def server() -> Server:
     return Server(CLUSTER)
 
 
+class TestHostnamesOnly:
+    def test_other_endpoints_have_none(self) -> None:
+        server = Server(f"{CLUSTER}---{SECOND}---{SECOND_SLICE}", ptr_hostname_only=True)
+        expect(server.ask("1.2.0.192.in-addr.arpa", "PTR"), FIRST)
+        server.gone(EndpointSlice, "node-1", "shop")
+        expect_nothing(server, "1.2.0.192.in-addr.arpa", "PTR", zone="in-addr.arpa")
+
+    def test_services_have_theirs(self) -> None:
+        server = Server(CLUSTER, ptr_hostname_only=True)
+        expect(server.ask(IP6, "PTR"), f"{IP6}. IN PTR cart.shop.svc.cluster.local.")
+
+
 class TestWhatExists:
     def test_the_ends(self, server: Server) -> None:
         expect(server.ask("1.2.0.192.in-addr.arpa", "PTR"), FIRST)

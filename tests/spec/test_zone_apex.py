@@ -26,12 +26,18 @@ def serial(server: Server, zone: str = "cluster.local") -> int:
 class TestSoa:
     @pytest.mark.parametrize("zone", ["cluster.local", "in-addr.arpa", "ip6.arpa"])
     def test_stands_at_the_apex(self, zone: str) -> None:
-        """The names in it are those of the primary zone; the minimum is the TTL of negative answers."""
+        """The names in it are in the zone itself; the minimum is the TTL of negative answers."""
         server = Server(negative_ttl=7, ttl=40)
         expect(
             server.ask(zone, "SOA"),
-            f"{zone}. 40 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. {serial(server)} 7200 1800 86400 7",
+            f"{zone}. 40 IN SOA ns.dns.{zone}. hostmaster.{zone}. {serial(server)} 7200 1800 86400 7",
         )
+
+    @pytest.mark.parametrize("zone", ["cluster.local", "in-addr.arpa", "ip6.arpa"])
+    def test_names_a_server_that_has_an_address(self, zone: str) -> None:
+        server = Server(own_addresses=["192.0.2.1"])
+        expect(server.ask(f"ns.dns.{zone}"), f"ns.dns.{zone}. IN A 192.0.2.1")
+        expect_no_data(server, f"dns.{zone}", zone=zone)
 
     def test_is_nowhere_else(self) -> None:
         expect_no_data(Server(), "svc.cluster.local", "SOA")
@@ -110,3 +116,60 @@ kube-dns.kube-system.svc.cluster.local. IN AAAA fd00:96::a
         assert "kube-dns" in server.ask("cluster.local", "NS").answer[0].to_text()
         server.gone(Service, "kube-dns", "kube-system")
         expect_no_data(server, "ns.dns.cluster.local")
+
+
+OTHER_SERVICES = """
+kind: Service
+metadata: {name: dns-default, namespace: openshift-dns}
+spec: {clusterIP: 172.30.0.10}
+---
+kind: EndpointSlice
+metadata: {name: dns-default-1, namespace: openshift-dns, labels: {kubernetes.io/service-name: dns-default}}
+addressType: IPv4
+endpoints: [{addresses: [10.128.0.2]}, {addresses: [10.128.0.3]}]
+---
+kind: Service
+metadata: {name: pods, namespace: openshift-dns}
+spec: {clusterIP: None}
+---
+kind: EndpointSlice
+metadata: {name: pods-1, namespace: openshift-dns, labels: {kubernetes.io/service-name: pods}}
+addressType: IPv4
+endpoints: [{addresses: [10.128.0.3], hostname: dns-a}]
+---
+kind: Service
+metadata: {name: stranger, namespace: openshift-dns}
+spec: {clusterIP: 172.30.0.11}
+---
+kind: EndpointSlice
+metadata: {name: stranger-1, namespace: openshift-dns, labels: {kubernetes.io/service-name: stranger}}
+addressType: IPv4
+endpoints: [{addresses: [10.128.0.9]}]
+"""
+
+
+class TestServicesOfOtherNames:
+    def test_are_those_that_lead_here(self) -> None:
+        """A headless one has the names of its endpoints."""
+        server = Server(OTHER_SERVICES, own_addresses=["10.128.0.3"])
+        expect(
+            server.ask("cluster.local", "NS"),
+            """
+cluster.local. IN NS dns-default.openshift-dns.svc.cluster.local.
+cluster.local. IN NS dns-a.pods.openshift-dns.svc.cluster.local.
+""",
+            additional="""
+dns-default.openshift-dns.svc.cluster.local. IN A 172.30.0.10
+dns-a.pods.openshift-dns.svc.cluster.local. IN A 10.128.0.3
+""",
+        )
+        both = "ns.dns.cluster.local. IN A 172.30.0.10\nns.dns.cluster.local. IN A 10.128.0.3"
+        expect(server.ask("ns.dns.cluster.local"), both)
+
+    def test_come_behind_the_one_of_the_name(self) -> None:
+        server = Server(OTHER_SERVICES + "---" + DNS_SERVICE, own_addresses=["10.128.0.3"])
+        expect(server.ask("ns.dns.cluster.local"), "ns.dns.cluster.local. IN A 10.96.0.10")
+
+    def test_of_none_are_the_addresses_listened_on(self) -> None:
+        server = Server(OTHER_SERVICES, own_addresses=["10.128.0.7"])
+        expect(server.ask("ns.dns.cluster.local"), "ns.dns.cluster.local. IN A 10.128.0.7")

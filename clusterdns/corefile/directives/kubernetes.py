@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TTL = 5
 """Seconds, of what is found and of what is not, if the Corefile does not say."""
 
+LONGEST_SOA_TTL = 300
+"""Seconds: CoreDNS gives an SOA record no longer life, and so no missing name (RFC 2308 section 5)."""
+
 
 def kubernetes(reading: Reading, around: Surroundings) -> Settings:
     zones = reading.zones(reading.words) if reading.words else around.zones
@@ -29,6 +32,8 @@ def kubernetes(reading: Reading, around: Surroundings) -> Settings:
         "pods": "disabled",
         "endpoint-pod-names": False,
         "ignore-empty-service": False,
+        "ptr-hostname-only": False,
+        "zonal": False,
         "fallthrough": [],
         "endpoints": True,
         "kubeconfig": "",
@@ -39,11 +44,13 @@ def kubernetes(reading: Reading, around: Surroundings) -> Settings:
         "labels": "",
     }
     for line in reading.lines():
-        settings.update(_option(line, zones))
+        settings.update(_option(line))
     if settings["namespaces"] and settings["namespace-labels"]:
         reading.fault("expected namespaces or namespace_labels, not both")
     if settings["ignore-empty-service"] and not settings["endpoints"]:
         reading.fault("expected ignore empty_service or noendpoints, not both")
+    if settings["zonal"] and not settings["endpoints"]:
+        reading.fault("expected zonal or noendpoints, not both")
     if settings["kubeconfig"] and settings["api-server"]:
         reading.warn("endpoint does nothing beside kubeconfig")
         settings["api-server"] = ""
@@ -73,21 +80,27 @@ def _widest(zones: Sequence[Name]) -> list[Name]:
     return [zone for zone in zones if not any(outer in zones for outer in names.ancestors(zone))]
 
 
-def _option(line: Reading, zones: Sequence[Name]) -> Settings:
+def _option(line: Reading) -> Settings:
     words = line.words
     match line.keyword:
         case "pods" if line.count("disabled, insecure or verified", 1, 1):
             return _given("pods", line.one_of(words[0], ("disabled", "insecure", "verified")))
-        case "ttl" if line.count("seconds from 0 to 3600", 1, 1):
+        case "ttl" if line.count("seconds from 0 to 3600", 1):
+            _only_first(line)
             ttl = line.number(words[0], "seconds", 0, 3600)
-            return {} if ttl is None else {"ttl": ttl, "negative-ttl": ttl}
+            return {} if ttl is None else {"ttl": ttl, "negative-ttl": min(ttl, LONGEST_SOA_TTL)}
         case "fallthrough":
-            return {"fallthrough": _fallthrough(line, zones)}
+            return {"fallthrough": zone_texts(line.zones(words) if words else (names.ROOT,))}
         case "endpoint_pod_names" if line.nothing():
             return {"endpoint-pod-names": True}
         case "noendpoints" if line.nothing():
             return {"endpoints": False}
-        case "ignore" if line.count("empty_service", 1, 1) and line.one_of(words[0], ("empty_service",)):
+        case "ptr_hostname_only" if line.nothing():
+            return {"ptr-hostname-only": True}
+        case "zonal" if line.nothing():
+            return {"zonal": True}
+        case "ignore" if line.count("empty_service", 1) and line.one_of(words[0], ("empty_service",)):
+            _only_first(line)
             return {"ignore-empty-service": True}
         case "namespaces" if line.count("at least one namespace", 1):
             return {"namespaces": list(dict.fromkeys(words))}
@@ -101,19 +114,26 @@ def _option(line: Reading, zones: Sequence[Name]) -> Settings:
             return dict(zip(("api-certificate", "api-key", "api-authority"), words, strict=True))
         case "kubeconfig" if line.count("FILE [CONTEXT]", 1, 2):
             return dict(zip(("kubeconfig", "context"), words, strict=False))
-        case "startup_timeout" if line.count("a duration", 1, 1):
+        case "startup_timeout" if line.count("a duration", 1):
+            _only_first(line)
             line.duration(words[0])
             line.warn(
                 "it does nothing here: answers are given from the start, and missing names only when all is known"
             )
         case "apiserver_qps" | "apiserver_burst" | "apiserver_max_inflight" if line.count("a number", 1, 1):
+            whole, point, fraction = words[0].partition(".")
+            is_fraction = line.keyword == "apiserver_qps" and point and fraction.isdigit()
+            line.number(whole if is_fraction else words[0], "a number", 0)
             line.warn("it does nothing here: there is one list and one watch for each kind of object")
-        case "resyncperiod" | "upstream" | "transfer":
+        case "resyncperiod" if line.count("a duration", 1):
+            line.duration(words[0])
+            line.warn("it does nothing here, nor in CoreDNS since 1.7")
+        case "upstream" | "transfer":
             line.warn("it does nothing here, nor in CoreDNS since 1.7")
         case (
             "pods" | "ttl" | "endpoint_pod_names" | "noendpoints" | "ignore" | "namespaces" | "namespace_labels"
             | "labels" | "endpoint" | "tls" | "kubeconfig" | "startup_timeout" | "apiserver_qps" | "apiserver_burst"
-            | "apiserver_max_inflight"
+            | "apiserver_max_inflight" | "ptr_hostname_only" | "zonal" | "resyncperiod"
         ):  # fmt: skip
             pass  # what is wrong with it is noted
         case _:
@@ -125,12 +145,9 @@ def _given(path: str, value: object) -> Settings:
     return {} if value is None else {path: value}
 
 
-def _fallthrough(line: Reading, zones: Sequence[Name]) -> list[str]:
-    below = line.zones(line.words) if line.words else (names.ROOT,)
-    for zone in below:
-        if zone not in zones and any(outer in zones for outer in names.ancestors(zone)):
-            line.unsupported(f"{zone_text(zone)}, which is a part of a zone")
-    return zone_texts(below)
+def _only_first(line: Reading) -> None:
+    if len(line.words) > 1:
+        line.warn(f"only the first word is used: {shown(line.words[0])}")
 
 
 def _endpoint(line: Reading) -> Settings:
