@@ -69,6 +69,14 @@ _OPTIONS = (
     click.option("--api-server", metavar="URL", help="The same for an API server that asks for no credentials."),
     click.option("--snapshot", metavar="FILE", help="Where to keep what is known, for a start without the API server."),
     _option("--http", "ADDRESS:PORT", "Where to show /health, /ready and /metrics. Repeatable.  [default: nowhere]"),
+    click.option(
+        "--lameduck",
+        "lameduck_seconds",
+        envvar="CLUSTERDNS_LAMEDUCK",
+        type=float,
+        metavar="SECONDS",
+        help="How long to go on answering after SIGTERM, while /ready says no.  [default: 0]",
+    ),
     _option(
         "--listen",
         "ADDRESS:PORT",

@@ -328,6 +328,19 @@ class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     http: tuple[str, ...] = ()
     """Where /health, /ready and /metrics are shown, as ADDRESS:PORT. Nowhere unless given."""
 
+    http_health: tuple[str, ...] = ()
+    """Where /health is, but not the others: CoreDNS has each on a port of its own, and probes ask there."""
+
+    http_ready: tuple[str, ...] = ()
+    """The same for /ready."""
+
+    http_metrics: tuple[str, ...] = ()
+    """The same for /metrics."""
+
+    lameduck_seconds: float = 0.0
+    """How long queries are still answered after SIGTERM, while /ready says no: those who ask hear late that we go.
+    While queries still come then, up to 5 more."""
+
     service_cidr: tuple[str, ...] = ("10.96.0.0/16",)
     """Where Services without a clusterIP get one; the first is the primary family. Part of kubeadm's 10.96.0.0/12."""
 
@@ -346,6 +359,23 @@ class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 def blocks(config: Config) -> tuple[Block, ...]:
     """All blocks, the file's own first."""
     return (config, *config.blocks)
+
+
+PAGES = ("/health", "/ready", "/metrics")
+
+
+def pages(config: Config) -> dict[tuple[str, int], tuple[str, ...]]:
+    """By address, the paths of the pages that are shown there."""
+    found: dict[tuple[str, int], tuple[str, ...]] = {}
+    for addresses, paths in (
+        (config.http, PAGES),
+        (config.http_health, ("/health",)),
+        (config.http_ready, ("/ready",)),
+        (config.http_metrics, ("/metrics",)),
+    ):
+        for address in map(listen_address, addresses):
+            found[address] = tuple(dict.fromkeys((*found.get(address, ()), *paths)))
+    return found
 
 
 def read(path: Path) -> Config:
@@ -485,11 +515,15 @@ def _shared_faults(config: Config) -> Iterator[str]:
     yield from _out_of_bounds(
         ("tcp.connections", config.tcp.connections, 1, 1_000_000),
         ("tcp.idle-seconds", config.tcp.idle_seconds, 0.1, 86400),
+        ("lameduck-seconds", config.lameduck_seconds, 0, 3600),
     )
     yield from _unreadable(
         ("service-cidr", config.service_cidr, ipaddress.ip_network),
         ("dns-service", (config.dns_service,), service_key),
         ("http", config.http, listen_address),
+        ("http-health", config.http_health, listen_address),
+        ("http-ready", config.http_ready, listen_address),
+        ("http-metrics", config.http_metrics, listen_address),
     )
     yield from _out_of_bounds(
         *(("log-consolidate.seconds", each.seconds, 0.001, 86400) for each in config.log_consolidate)

@@ -10,8 +10,7 @@ from aiohttp import web
 from clusterdns.server import CannotListen, address_text, why
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from collections.abc import Callable, Collection
 
 log = logging.getLogger("clusterdns")
 
@@ -30,28 +29,30 @@ class Views:
         self._fault = fault
         self._missing = missing
         self._metrics = metrics
-        app = web.Application()
-        app.add_routes(
-            [web.get("/health", self._health), web.get("/ready", self._ready), web.get("/metrics", self._show_metrics)]
-        )
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runners: list[web.AppRunner] = []
 
-    async def start(self, *addresses: tuple[str, int]) -> None:
-        """All pages on each of the addresses. Raises CannotListen."""
-        await self._runner.setup()
+    async def start(self, *addresses: tuple[str, int], paths: Collection[str] = ()) -> None:
+        """The pages on each of the addresses; only those of these paths, if there are any. Raises CannotListen."""
+        pages = {"/health": self._health, "/ready": self._ready, "/metrics": self._show_metrics}
+        app = web.Application()
+        app.add_routes([web.get(path, pages[path]) for path in paths or pages])
+        runner = web.AppRunner(app, access_log=None)
+        self._runners.append(runner)
+        await runner.setup()
         for host, port in addresses:
             try:
-                await web.TCPSite(self._runner, host, port).start()
+                await web.TCPSite(runner, host, port).start()
             except OSError as error:
                 text = f"cannot listen on {address_text(host, port)}: {why(error, port)}"
                 if host == "::" and ("0.0.0.0", port) in addresses:
                     log.warning("%s; IPv4 has to do", text)
                     continue
-                await self._runner.cleanup()
+                await self.stop()
                 raise CannotListen(text) from error
 
     async def stop(self) -> None:
-        await self._runner.cleanup()
+        for each in self._runners:
+            await each.cleanup()
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.Response(text="OK")

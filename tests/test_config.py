@@ -254,6 +254,8 @@ class TestChecking:
                 Config(log_consolidate=(Consolidation(pattern="a", seconds=0),)),
                 "log-consolidate.seconds: 0 is not between 0.001 and 86400",
             ),
+            (Config(lameduck_seconds=-1), "lameduck-seconds: -1 is not between 0 and 3600"),
+            (Config(http_ready=("here",)), "http-ready: 'here': "),
             (Config(autopath=True), "autopath: it takes pods: verified, not disabled"),
         ],
     )
@@ -312,3 +314,11 @@ def test_addresses_to_listen_on_over_tls(text: str, expected: tuple[str, int]) -
 )
 def test_reverse_zones_are_told_from_the_others(text: str, expected: bool) -> None:
     assert config.is_reverse(text) is expected
+
+
+def test_pages_at_one_address_are_shown_together() -> None:
+    settings = Config(http=("127.0.0.1:1",), http_ready=("127.0.0.1:1", "127.0.0.1:2"), http_health=("127.0.0.1:2",))
+    assert config.pages(settings) == {
+        ("127.0.0.1", 1): ("/health", "/ready", "/metrics"),
+        ("127.0.0.1", 2): ("/health", "/ready"),
+    }

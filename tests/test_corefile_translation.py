@@ -39,7 +39,10 @@ class TestKubeadm:
                 except_success=("cluster.local",),
                 except_denial=("cluster.local",),
             ),
-            http=("0.0.0.0:8080", "[::]:8080", "0.0.0.0:8181", "[::]:8181", "0.0.0.0:9153", "[::]:9153"),
+            http_health=("0.0.0.0:8080", "[::]:8080"),
+            http_ready=("0.0.0.0:8181", "[::]:8181"),
+            http_metrics=("0.0.0.0:9153", "[::]:9153"),
+            lameduck_seconds=5.0,
         )
 
     def test_is_understood_line_by_line(self) -> None:

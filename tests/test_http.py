@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def shown(missing: list[str], metrics: bytes = b"") -> AsyncIterator[aiohttp.ClientSession]:
     views = Views(lambda: missing, lambda: metrics)
     await views.start(("127.0.0.1", 0))
-    host, port = views._runner.addresses[0][:2]
+    host, port = views._runners[0].addresses[0][:2]
     try:
         async with aiohttp.ClientSession(f"http://{host}:{port}") as client:
             yield client
@@ -56,6 +56,21 @@ async def test_nothing_else_is_there(path: str) -> None:
         assert reply.status == 404
 
 
+async def test_a_page_may_stand_alone() -> None:
+    views = Views(list, bytes)
+    await views.start(("127.0.0.1", 0), paths=("/ready",))
+    await views.start(("127.0.0.1", 0), paths=("/health", "/metrics"))
+    found = []
+    async with aiohttp.ClientSession() as client:
+        for runner in views._runners:
+            host, port = runner.addresses[0][:2]
+            for path in ("/health", "/ready", "/metrics"):
+                async with client.get(f"http://{host}:{port}{path}") as reply:
+                    found.append(reply.status)
+    await views.stop()
+    assert found == [404, 200, 404, 200, 404, 200]
+
+
 async def test_nothing_is_to_be_changed() -> None:
     async with shown([]) as client, client.post("/ready") as reply:
         assert reply.status == 405
@@ -64,7 +79,7 @@ async def test_nothing_is_to_be_changed() -> None:
 async def test_a_port_that_is_taken_is_said() -> None:
     first, second = (Views(list, bytes) for _ in range(2))
     await first.start(("127.0.0.1", 0))
-    host, port = first._runner.addresses[0][:2]
+    host, port = first._runners[0].addresses[0][:2]
     with pytest.raises(CannotListen, match=f"cannot listen on {host}:{port}: the port is in use"):
         await second.start((host, port))
     await first.stop()

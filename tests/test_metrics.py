@@ -52,6 +52,7 @@ class Shown(NamedTuple):
     source: Manifests | Cluster
     fault: str = ""
     reloads_failed: int = 0
+    is_leaving: bool = False
     log_lines_dropped: int = 0
 
 

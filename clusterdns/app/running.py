@@ -47,6 +47,12 @@ log = logging.getLogger("clusterdns")
 SOCKETS_PER_QUERY = 2
 """That waits for an upstream: the second is for the few of which one upstream did not answer in time."""
 
+QUIET_SECONDS = 0.5
+"""Without a query, at the end, until nobody is taken to ask us any more."""
+
+OVERTIME_SECONDS = 5.0
+"""How much longer than it is told to this server answers, at most, while it is still asked."""
+
 OWN_DESCRIPTORS = 50
 """Files and sockets beside the clients' connections: manifests, the API server, listeners, what libraries take."""
 
@@ -59,6 +65,8 @@ class Running:
         self.fault = ""
         """Why the configuration that was read last is not in effect."""
         self.reloads_failed = 0
+        self.is_leaving = False
+        """Whether whoever can ask another server should."""
         self.answering: list[Answering] = []
         self.source: Source = build_source(settings)
         self._stop = stop
@@ -87,12 +95,13 @@ class Running:
         bound = await self._listen(answering, settings)
         self._take_over(answering)
         self._consolidate(settings.log_consolidate)
-        if settings.http:
+        if pages := config.pages(settings):
             from clusterdns.app.views import build_views  # noqa: PLC0415
 
             views = build_views(self)
-            await views.start(*map(config.listen_address, settings.http))
             self._stack.push_async_callback(views.stop)
+            for paths in dict.fromkeys(pages.values()):
+                await views.start(*(address for address, shown in pages.items() if shown == paths), paths=paths)
         log.info("clusterdns %s, answering after %.2f s", __version__, time.monotonic() - self._started)
         _tell(bound)
         _settle(indexes, self._started)
@@ -137,6 +146,25 @@ class Running:
             asyncio.get_running_loop().call_later(each.block.forward.seconds + 1, each.stop)
         if source is not None:
             await self._follow_instead(source)
+
+    async def linger(self, at_once: asyncio.Event) -> None:
+        """Say that we go, and answer until those who ask have heard of it, or until `at_once`."""
+        seconds = self.settings.lameduck_seconds
+        if not seconds:
+            return
+        self.is_leaving = True
+        log.info("going: queries are answered for %g s more", seconds)
+        asked = _Latest()
+        for server in self._servers.values():
+            server.note_queries(asked.note)
+        end = time.monotonic() + seconds
+
+        def rest() -> float:
+            return min(max(end, asked.at + QUIET_SECONDS), end + OVERTIME_SECONDS) - time.monotonic()
+
+        while not at_once.is_set() and (wait := rest()) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(at_once.wait(), wait)
 
     async def stop(self) -> None:
         """Answer what was asked, and end."""
@@ -262,6 +290,16 @@ def _tell(bound: Iterable[Listening]) -> None:
         log.info("listening on %s, %s", address_text(each.host, each.port), "TLS" if each.is_tls else "UDP and TCP")
 
 
+class _Latest:
+    """When something last happened."""
+
+    def __init__(self) -> None:
+        self.at = float("-inf")
+
+    def note(self) -> None:
+        self.at = time.monotonic()
+
+
 class _Known:
     """What is known of the cluster, in whichever index has it."""
 
@@ -291,7 +329,7 @@ def _of_cluster(answering: Sequence[Answering]) -> list[Index]:
     return [each.index for each in answering if each.block.cluster]
 
 
-_FIXED = ("http", "tcp", "snapshot")
+_FIXED = ("http", "http_health", "http_ready", "http_metrics", "tcp", "snapshot")
 """Settings that are not changed while we run."""
 
 

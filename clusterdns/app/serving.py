@@ -41,15 +41,22 @@ class Loaded(Struct, frozen=True):
 
 
 async def serve(load: Callable[[], Loaded]) -> None:
-    """Serve until SIGTERM or SIGINT; on SIGHUP, or when a file of the configuration changes, as it says then.
+    """Serve until SIGTERM or SIGINT, and for as long after it as is set; a second one ends that.
+
+    On SIGHUP, or when a file of the configuration changes, serve as it says then.
 
     Raises ManifestError, HostsError, ZoneFileError, NoCredentials, BadConfig and CannotListen before the first answer.
     """
     stop = asyncio.Event()
+    at_once = asyncio.Event()
     again = asyncio.Event()
+
+    def end() -> None:
+        (at_once if stop.is_set() else stop).set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, again.set)
     loop.set_exception_handler(_note_fault)
 
@@ -66,6 +73,7 @@ async def serve(load: Callable[[], Loaded]) -> None:
         await stop.wait()
         for task in tasks:
             task.cancel()
+        await running.linger(at_once)
     finally:
         await running.stop()
     log.info("stopped")

@@ -28,6 +28,7 @@ class Running(Protocol):
     source: Manifests | Cluster
     fault: str
     reloads_failed: int
+    is_leaving: bool
 
     @property
     def log_lines_dropped(self) -> int: ...
@@ -50,12 +51,15 @@ def build_views(running: Running) -> Views:
             propagation=source.propagation,
             programming=source.programming,
         )
-    return Views(lambda: _missing(running.answering, running.source), Metrics(readings).text, lambda: running.fault)
+    return Views(lambda: _missing(running), Metrics(readings).text, lambda: running.fault)
 
 
-def _missing(answering: Sequence[Answering], source: Manifests | Cluster) -> list[str]:
+def _missing(running: Running) -> list[str]:
     """What keeps us from being ready, in words."""
-    awaited = dict.fromkeys(kind for each in answering for kind in each.index.awaited)
+    if running.is_leaving:
+        return ["terminating"]
+    source = running.source
+    awaited = dict.fromkeys(kind for each in running.answering for kind in each.index.awaited)
     if not awaited:
         return []
     troubles = [] if isinstance(source, Manifests) else [each.trouble for each in source.health if each.trouble]

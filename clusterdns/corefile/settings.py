@@ -31,7 +31,6 @@ class Wanted(Struct, frozen=True):
 
 
 WANTED: dict[str, Wanted] = {
-    "lameduck-seconds": Wanted(0.0, shared=True),
     "api-certificate": Wanted("", needed=True, shared=True),
     "api-key": Wanted("", needed=True, shared=True),
     "api-authority": Wanted("", needed=True, shared=True),

@@ -79,6 +79,10 @@ def _config(blocks: Sequence[dict[str, Any]], shared: dict[str, Any]) -> Config:
     return msgspec.convert({**first, **shared, "blocks": others}, config.Config)
 
 
+_GROWING = ("http-health", "http-ready", "http-metrics", "log-consolidate")
+"""Settings to which each server block may add."""
+
+
 class _Shared:
     """What all server blocks have in common."""
 
@@ -88,10 +92,11 @@ class _Shared:
         self._findings = findings
 
     def take(self, settings: Settings, block: ServerBlock) -> None:
-        """Lists of addresses grow; of anything else there is one."""
+        """Some lists grow; of anything else there is one."""
         for path, value in settings.items():
-            if path == "http":
-                self.settings[path] = list(dict.fromkeys([*self.settings.get(path, []), *value]))
+            if path in _GROWING:
+                known = self.settings.setdefault(path, [])
+                known += [each for each in value if each not in known]
             elif path == "lameduck-seconds":
                 self.settings[path] = max(value, self.settings.get(path, 0.0))
             elif self.settings.setdefault(path, value) != value:
@@ -121,7 +126,7 @@ def _block(block: ServerBlock, zones: Sequence[ServedZone], findings: Findings) 
             for reading in readings:
                 reading.unsupported()
             continue
-        settings = _joined(settings, said)
+        settings |= said
         sayers.update(dict.fromkeys(said, readings[0]))
     _settle(settings, around, sayers)
     for path, sayer in sayers.items():
@@ -132,12 +137,6 @@ def _block(block: ServerBlock, zones: Sequence[ServedZone], findings: Findings) 
             else:
                 sayer.warn(f"{path} does nothing yet")
     return settings
-
-
-def _joined(settings: Settings, said: Settings) -> Settings:
-    """Health, readiness and metrics may have an address each."""
-    http = list(dict.fromkeys([*settings.get("http", []), *said.get("http", [])]))
-    return {**settings, **said, **({"http": http} if http else {})}
 
 
 def _by_name(block: ServerBlock) -> dict[str, list[Directive]]:

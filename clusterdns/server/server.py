@@ -76,6 +76,18 @@ class Server:
         for connection in self._connections:
             connection.limits = limits
 
+    def note_queries(self, note: Callable[[], None]) -> None:
+        """Call this for each packet from now on."""
+
+        def noting(respond: Respond) -> Respond:
+            def and_note(packet: bytes, client: Client) -> bytes | ToCome | None:
+                note()
+                return respond(packet, client)
+
+            return and_note
+
+        self.swap(noting(self._over_udp), noting(self._over_tcp), self._limits, self._tls)
+
     async def stop(self, *, hurry: Callable[[], None] = lambda: None) -> None:
         """Close every socket once what was asked is answered; a client that is slow to read it gets a moment.
 

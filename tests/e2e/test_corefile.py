@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,14 @@ class CoreDns:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._values[which]}/{name}", timeout=5) as response:
             return str(response.read().decode())
 
+    def status(self, which: str, name: str) -> int:
+        try:
+            self.page(which, name)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+        return 200
+
     def ready(self) -> CoreDns:
         eventually(lambda: "ready after" in self.log, f"ready: {self.log}")
         return self
@@ -104,8 +113,11 @@ class CoreDns:
         return dig("@127.0.0.1", "-p", self.port, *arguments).answer
 
     def end(self) -> None:
+        """At once, which takes two signals: its lameduck is 5 seconds long."""
         self.process.terminate()
-        assert self.process.wait(10) == 0
+        eventually(lambda: self.process.poll() is not None or "going: " in self.log, "going")
+        self.process.terminate()
+        assert self.process.wait(4) == 0
         assert "Traceback" not in self.log
 
 
@@ -134,6 +146,13 @@ class TestKubeadm:
         assert it.page("health", "health") == "OK"
         assert it.page("ready", "ready") == "OK"
         assert "coredns_" in it.page("metrics", "metrics")
+
+    def test_each_page_has_a_port_of_its_own(self, coredns: Callable[..., CoreDns]) -> None:
+        it = coredns()
+        names = ("health", "ready", "metrics")
+        assert {(port, name): it.status(port, name) for port in names for name in names} == {
+            (port, name): 200 if port == name else 404 for port in names for name in names
+        }
 
     def test_without_ttl_it_is_coredns_s(self, coredns: Callable[..., CoreDns]) -> None:
         it = coredns()

@@ -26,7 +26,7 @@ LEVELS = ("warning", "error", "info", "debug")
 
 
 def health(reading: Reading, _: Surroundings) -> Settings:
-    settings: Settings = {"http": _address(reading, ":8080")}
+    settings: Settings = {"http-health": _address(reading, ":8080")}
     for line in reading.lines():
         if line.keyword != "lameduck":
             line.unsupported()
@@ -41,12 +41,12 @@ def ready(reading: Reading, _: Surroundings) -> Settings:
             line.unsupported()
         elif line.count("until-ready or continuously", 1, 1):
             line.one_of(line.words[0], ("until-ready", "continuously"))
-    return {"http": _address(reading, ":8181")}
+    return {"http-ready": _address(reading, ":8181")}
 
 
 def prometheus(reading: Reading, _: Surroundings) -> Settings:
     reading.no_lines()
-    return {"http": _address(reading, "localhost:9153")}
+    return {"http-metrics": _address(reading, "localhost:9153")}
 
 
 def _address(reading: Reading, default: str) -> list[str]:
