@@ -198,6 +198,19 @@ class ZoneFile(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The same for what is missing."""
 
 
+class Chaos(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """What clients are told that ask in class CH which server this is."""
+
+    version: str = ""
+    """For version.bind and version.server. They are refused, as the other names, unless it is given."""
+
+    authors: tuple[str, ...] = ("the maintainers of clusterdns",)
+    """For authors.bind."""
+
+    hostname: str = ""
+    """For hostname.bind and id.server; the host's own unless given."""
+
+
 class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """How the names of some zones are answered, on some addresses."""
 
@@ -289,6 +302,8 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     nsid: str = ""
     """What clients are told that ask who answers (RFC 5001)."""
+
+    chaos: Chaos = field(default_factory=Chaos)
 
     autopath: bool = False
     """Whether a pod's first try is followed through the rest of its search list here, so that it need not ask again and

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dns.edns
 import dns.flags
 import dns.message
+import dns.rcode
+import dns.rdataclass
 import pytest
 
 from clusterdns.around.any_type import sparing_of_any
+from clusterdns.around.chaos import Identity, telling_identity
 from clusterdns.around.minimal import minimal
 from clusterdns.around.nsid import identified
 from clusterdns.wire import Dialect
@@ -37,6 +40,52 @@ class TestAny:
     def test_what_is_no_query_goes_on(self, packet) -> None:
         server = Server()
         assert sparing_of_any(server.datagram, Dialect(), stream=False)(packet, CLIENT) == server.datagram(packet)
+
+
+class TestIdentity:
+    """RFC 4892."""
+
+    UPSTREAM = Upstream(["a.x 5 A 192.0.2.1"])
+    IDENTITY = Identity("v1.2", ["you", "me"], "dns-1")
+
+    def ask(self, name, rtype="TXT", rdclass="CH", *, respond=UPSTREAM.at_once, identity=IDENTITY, **edns):
+        return ask(telling_identity(respond, identity, Dialect(), stream=False), name, rtype, rdclass=rdclass, **edns)
+
+    @pytest.mark.parametrize(
+        ("name", "texts"),
+        [
+            ("version.bind", ["v1.2"]),
+            ("VERSION.server", ["v1.2"]),
+            ("hostname.bind", ["dns-1"]),
+            ("id.server", ["dns-1"]),
+            ("authors.bind", ["me", "you"]),
+        ],
+    )
+    @pytest.mark.parametrize("edns", [{}, {"use_edns": 0}])
+    def test_is_told_in_class_ch(self, name, texts, edns) -> None:
+        (rrset,) = self.ask(name, **edns).answer
+        assert (rrset.ttl, dns.rdataclass.to_text(rrset.rdclass)) == (0, "CH")
+        assert [each.to_text() for each in rrset] == [f'"{text}"' for text in texts]
+
+    @pytest.mark.parametrize(
+        ("name", "rtype", "rdclass"),
+        [("version.bind", "TXT", "IN"), ("version.bind", "A", "CH"), ("other.bind", "TXT", "CH"), ("a.x", "A", "IN")],
+    )
+    def test_other_questions_go_on(self, name, rtype, rdclass) -> None:
+        assert lines(self.ask(name, rtype, rdclass).answer) == ["a.x. 5 A 192.0.2.1"]
+
+    def test_what_else_is_in_class_ch_is_refused(self) -> None:
+        assert self.ask("other.bind", respond=Server().datagram).rcode() == dns.rcode.REFUSED
+
+    def test_long_texts_are_cut(self) -> None:
+        (rrset,) = self.ask("version.bind", identity=Identity("v" * 300, [], "")).answer
+        assert rrset[0].strings == (b"v" * 255,)
+
+    @pytest.mark.parametrize("packet", NOT_QUERIES)
+    def test_what_is_no_query_goes_on(self, packet) -> None:
+        server = Server()
+        told = telling_identity(server.datagram, self.IDENTITY, Dialect(), stream=False)
+        assert told(packet, CLIENT) == server.datagram(packet)
 
 
 class TestMinimal:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from clusterdns import config
+from clusterdns import __version__, config
 from clusterdns.corefile import translate
 from clusterdns.corefile.directives.watching import COMBINED_LOG_FORMAT, COMMON_LOG_FORMAT
 from clusterdns.corefile.settings import WANTED
@@ -491,6 +491,11 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         (block("any"), {"any": True}),
         (block("minimal"), {"minimal": True}),
         (block("nsid use The Force"), {"nsid": "use The Force"}),
+        (
+            block("chaos"),
+            {"chaos.version": f"clusterdns-{__version__}", "chaos.authors": ["the maintainers of clusterdns"]},
+        ),
+        (block("chaos v1 me you"), {"chaos.version": "v1", "chaos.authors": ["me", "you"], "chaos.hostname": ""}),
         (block("errors {", "stacktrace", "}"), {"log-consolidate": []}),
         (block("loop", "reload 10s 5s", "loadbalance round_robin"), {"cluster": False}),
     ],

@@ -313,7 +313,6 @@ class TestWhatDoesNothingHere:
 NOT_SUPPORTED = {
     "kops.corefile": ["kops.corefile:25: dns64"],
     "kubespray.corefile": ["kubespray.corefile:32: k8s_external"],
-    "openshift.corefile": ["openshift.corefile:41: chaos"],
 }
 """What the Corefiles of the wild have, and this server has not."""
 

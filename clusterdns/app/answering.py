@@ -15,6 +15,7 @@ from clusterdns.app import certificates
 from clusterdns.around import (
     acl,
     any_type,
+    chaos,
     closed_hosts,
     log_line,
     minimal,
@@ -118,6 +119,10 @@ class Answering:
         respond = template.templating(respond, block.template, dialect, stream=stream)
         respond = minimal.minimal(respond) if block.minimal else respond
         respond = rewrite.rewriting(respond, block.rewrite, dialect, stream=stream)
+        if block.chaos.version:
+            hostname = block.chaos.hostname or socket.gethostname()
+            identity = chaos.Identity(block.chaos.version, block.chaos.authors, hostname)
+            respond = chaos.telling_identity(respond, identity, dialect, stream=stream)
         respond = any_type.sparing_of_any(respond, dialect, stream=stream) if block.any else respond
         respond = acl.guarding(respond, block.acl, dialect, stream=stream)
         return nsid.identified(respond, block.nsid, dialect, stream=stream) if block.nsid else respond

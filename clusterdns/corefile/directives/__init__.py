@@ -27,6 +27,7 @@ from clusterdns.corefile.directives.surroundings import Surroundings, within
 from clusterdns.corefile.directives.template import template
 from clusterdns.corefile.directives.watching import (
     any_type,
+    chaos,
     errors,
     health,
     ignored,
@@ -47,7 +48,8 @@ Once: TypeAlias = Callable[[Reading, Surroundings], Settings]
 Often: TypeAlias = Callable[[Sequence[Reading], Surroundings], Settings]
 
 ONCE: Mapping[str, Once] = {
-    "any": any_type, "autopath": autopath, "bufsize": bufsize, "cache": cache, "cancel": ignored, "debug": ignored,
+    "any": any_type, "autopath": autopath, "bufsize": bufsize, "cache": cache, "cancel": ignored,
+    "chaos": chaos, "debug": ignored,
     "dnstap": ignored, "errors": errors, "health": health, "hosts": hosts, "kubernetes": kubernetes,
     "loadbalance": loadbalance, "local": ignored, "loop": loop, "metadata": ignored, "minimal": minimal,
     "multisocket": ignored, "nsid": nsid, "pprof": ignored, "prometheus": prometheus, "ready": ready,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, Any
 
+from clusterdns import __version__
 from clusterdns.around import patterns
 from clusterdns.corefile.directives.listening import endpoints
 from clusterdns.corefile.settings import Settings, zone_texts
@@ -153,6 +154,11 @@ def minimal(reading: Reading, _: Surroundings) -> Settings:
 
 def nsid(reading: Reading, _: Surroundings) -> Settings:
     return {"nsid": " ".join(reading.words) or platform.node()}
+
+
+def chaos(reading: Reading, _: Surroundings) -> Settings:
+    version, *authors = reading.words or (f"clusterdns-{__version__}",)
+    return {"chaos.version": version, **({"chaos.authors": authors} if authors else {})}
 
 
 def ignored(reading: Reading, _: Surroundings) -> Settings:
