@@ -66,7 +66,7 @@ _OPTIONS = (
         "--kubeconfig", metavar="FILE", help="The cluster to serve, in place of manifests or of the pod we are in."
     ),
     click.option("--context", metavar="NAME", help="The context of that kubeconfig.  [default: its current one]"),
-    click.option("--api-server", metavar="URL", help="The same for an API server that asks for no credentials."),
+    click.option("--api-server", metavar="URL", help="The API server's URL, in place of a kubeconfig."),
     click.option("--snapshot", metavar="FILE", help="Where to keep what is known, for a start without the API server."),
     _option("--http", "ADDRESS:PORT", "Where to show /health, /ready and /metrics. Repeatable.  [default: nowhere]"),
     click.option(

@@ -323,7 +323,17 @@ class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The context of that file; its current one unless given."""
 
     api_server: str = ""
-    """The URL of an API server that asks for no credentials, such as `kubectl proxy`, in place of both."""
+    """The URL of an API server, such as that of `kubectl proxy`, in place of both."""
+
+    api_certificate: str = ""
+    """A file with the certificate that it knows us by, if it asks for one. It is read again when it changes, as those
+    below are."""
+
+    api_key: str = ""
+    """A file with its private key."""
+
+    api_authority: str = ""
+    """A file of the authorities that sign the API server's certificate. The system's unless given."""
 
     namespaces: tuple[str, ...] = ()
     """Only these namespaces of a cluster are served; all unless given."""
@@ -556,6 +566,10 @@ def _shared_faults(config: Config) -> Iterator[str]:
         yield "ignore-empty-service: it takes endpoints, which are off"
     if any(each.zonal for each in blocks(config)) and not config.endpoints:
         yield "zonal: it takes endpoints, which are off"
+    yield from _lonely("api-certificate", config.api_certificate, "api-key", config.api_key)
+    for name in ("api_certificate", "api_key", "api_authority"):
+        if getattr(config, name) and not config.api_server:
+            yield f"{name.replace('_', '-')}: it takes api-server"
     origins = [name for name in ("manifests", "kubeconfig", "api_server") if getattr(config, name)]
     if len(origins) > 1:
         yield f"{' and '.join(origins).replace('_', '-')}: names come from one of them, not from several"

@@ -87,6 +87,13 @@ class TestWhatIsNoGood:
             certificates.for_upstreams(Forward(tls_ca=path), None)
         assert self.said(raised, folder).startswith(f"forward.tls-ca: {name}: {why}")
 
+    @pytest.mark.parametrize(("files", "line"), FAULTS)
+    def test_for_the_api_server(self, folder: Path, files: tuple[str, str], line: str) -> None:
+        certificate, key = (str(folder / each) for each in files)
+        with pytest.raises(BadConfig) as raised:
+            certificates.check_api_server(Config(api_certificate=certificate, api_key=key))
+        assert self.said(raised, folder).startswith(f"api-{line}")
+
 
 class TestForUpstreams:
     def test_nothing_is_loaded_without_need(self) -> None:

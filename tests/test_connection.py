@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from tests.apiserver.certificates import Certificate
+
 SECRET = "s3cret-t0ken"
 USER = "system:serviceaccount:kube-system:clusterdns"
 MISPLACED_TOKEN = f"""
@@ -384,6 +386,53 @@ class TestAnAddressAlone:
         """Such as `kubectl proxy`."""
         async with ApiServer(bookmark_interval=0.1) as api, Followed(api, access=Access(api.url + "/")) as followed:
             await followed.agrees()
+
+    async def test_with_a_certificate(self, api: ApiServer, authority: Authority) -> None:
+        certificate, key = map(str, authority.client(USER))
+        access = Access(api.url, certificate=certificate, key=key, authority=str(authority.ca))
+        async with Followed(api, access=access) as followed:
+            await followed.agrees()
+
+    async def test_with_an_authority_alone(self, authority: Authority) -> None:
+        async with ApiServer(authority=authority) as api:
+            assert await get(Access(api.url, authority=str(authority.ca)))
+            with pytest.raises(Lost, match="certificate verify failed"):
+                await get(Access(api.url))
+
+    async def test_with_a_certificate_that_is_rotated(
+        self, api: ApiServer, authority: Authority, stranger: Authority, tmp_path: Path
+    ) -> None:
+        """What the API server does not trust fails in the handshake; the new one is used at the next try."""
+        files = tmp_path / "certificate", tmp_path / "key"
+
+        def put(certificate: Certificate) -> None:
+            for file, content in zip(files, certificate, strict=True):
+                file.write_bytes(content.read_bytes())
+
+        put(stranger.client(USER))
+        access = Access(api.url, certificate=str(files[0]), key=str(files[1]), authority=str(authority.ca))
+        async with Followed(api, access=access) as followed:
+            await until(lambda: all(each.trouble for each in followed.cluster.health))
+            put(authority.client(USER))
+            await followed.agrees()
+
+    async def test_whose_credentials_are_renewed_before_they_fail(
+        self, api: ApiServer, authority: Authority, stranger: Authority, tmp_path: Path
+    ) -> None:
+        """What is followed goes on; the next request comes with the new ones."""
+        ca = tmp_path / "ca"
+        ca.write_bytes(authority.ca.read_bytes())
+        certificate, key = map(str, authority.client(USER))
+        async with Followed(
+            api, access=Access(api.url, certificate=certificate, key=key, authority=str(ca))
+        ) as followed:
+            await followed.agrees()
+            ca.write_bytes(stranger.ca.read_bytes())
+            await followed.cluster.renew()
+            api.put(service("still-followed"))
+            await followed.agrees()
+            api.cut()
+            await until(lambda: all("certificate verify failed" in each.trouble for each in followed.cluster.health))
 
     async def test_and_nothing_else(self) -> None:
         async with guarded() as api:

@@ -101,7 +101,18 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         (cluster("kubeconfig /etc/kubeconfig"), {"kubeconfig": "/etc/kubeconfig", "context": ""}),
         (cluster("kubeconfig /etc/kubeconfig blue"), {"kubeconfig": "/etc/kubeconfig", "context": "blue"}),
         (cluster("endpoint http://a", "kubeconfig b"), {"kubeconfig": "b", "api-server": ""}),
-        (cluster("tls cert key ca"), {"api-server": ""}),
+        (cluster("tls cert key ca"), {"api-server": "", "api-certificate": "", "api-key": "", "api-authority": ""}),
+        (
+            cluster("endpoint https://10.0.0.1:6443", "tls cert key ca"),
+            {
+                "api-server": "https://10.0.0.1:6443", "api-certificate": "cert", "api-key": "key",
+                "api-authority": "ca",
+            },
+        ),
+        (
+            cluster("endpoint https://a", 'tls "" "" ca'),
+            {"api-certificate": "", "api-key": "", "api-authority": "ca"},
+        ),
         (
             "example.org {\n}\ncluster.local in-addr.arpa {\nkubernetes {\nnamespaces a\n}\n}",
             {"cluster": False, "namespaces": ["a"], "blocks.0.cluster": True},

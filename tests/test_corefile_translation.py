@@ -136,10 +136,8 @@ FAULTS: dict[str, list[str]] = {
     block("forward . 192.0.2.1 {", "failover NXDOMAIN", "}"): [
         "Corefile:2: forward: forward.failover: not supported",
     ],
-    cluster("endpoint https://a", "tls cert key ca"): [
-        "Corefile:2: kubernetes: api-certificate: not supported",
-        "Corefile:2: kubernetes: api-key: not supported",
-        "Corefile:2: kubernetes: api-authority: not supported",
+    cluster("endpoint https://a", "tls cert ca"): [
+        "Corefile:4: kubernetes: tls: expected three files: CERT KEY CACERT, not cert ca",
     ],
     block("forward a 192.0.2.1 {", "except b.a", "}", "forward c.b.a 192.0.2.2"): [
         "Corefile:5: forward: c.b.a within a zone that is not forwarded: not supported",

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def files(settings: Config) -> tuple[Path, ...]:
     """All that these settings name."""
-    named = (path for block in config.blocks(settings) for path in (*_served(block), *_forwarded(block.forward)))
+    named = [path for block in config.blocks(settings) for path in (*_served(block), *_forwarded(block.forward))]
+    named += (settings.api_certificate, settings.api_key, settings.api_authority)
     return tuple(dict.fromkeys(map(Path, filter(None, named))))
 
 
@@ -74,6 +75,15 @@ def for_upstreams(given: Forward, former: ForUpstreams | None) -> ForUpstreams:
     if given.tls_certificate:
         _load_certificate(context, "forward.tls-certificate", given.tls_certificate, "forward.tls-key", given.tls_key)
     return ForUpstreams(context, made_of)
+
+
+def check_api_server(settings: Config) -> None:
+    """Whether the files for the API server can be used. Raises BadConfig."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if settings.api_authority:
+        _load_authority(context, "api-authority", settings.api_authority)
+    if settings.api_certificate:
+        _load_certificate(context, "api-certificate", settings.api_certificate, "api-key", settings.api_key)
 
 
 def _served(block: Block) -> tuple[str, ...]:

@@ -81,6 +81,7 @@ class Running:
 
     async def start(self) -> None:
         settings = self.settings
+        certificates.check_api_server(settings)
         answering = [Answering(each, settings, _possible_in_flight(settings)) for each in config.blocks(settings)]
         for each in answering:
             await each.open()
@@ -118,6 +119,7 @@ class Running:
         for setting in _FIXED:
             if getattr(settings, setting) != getattr(self.settings, setting):
                 log.warning("%s: what it is now takes a new start", setting.replace("_", "-"))
+        certificates.check_api_server(settings)
         former = {(each.block.names, each.block.listen): each for each in self.answering}
         most_waiting = _possible_in_flight(settings)
         answering = [
@@ -146,6 +148,8 @@ class Running:
             asyncio.get_running_loop().call_later(each.block.forward.seconds + 1, each.stop)
         if source is not None:
             await self._follow_instead(source)
+        elif not isinstance(self.source, Manifests):
+            await self.source.renew()
 
     async def linger(self, at_once: asyncio.Event) -> None:
         """Say that we go, and answer until those who ask have heard of it, or until `at_once`."""
@@ -336,8 +340,9 @@ _FIXED = ("http", "http_health", "http_ready", "http_metrics", "tcp", "snapshot"
 def _origin(settings: Config) -> tuple[object, ...]:
     """The settings that a source is made of."""
     return (
-        settings.manifests, settings.kubeconfig, settings.context, settings.api_server, settings.namespaces,
-        settings.namespace_labels, settings.labels, settings.endpoints, settings.service_cidr, kinds(settings),
+        settings.manifests, settings.kubeconfig, settings.context, settings.api_server, settings.api_certificate,
+        settings.api_key, settings.api_authority, settings.namespaces, settings.namespace_labels,
+        settings.labels, settings.endpoints, settings.service_cidr, kinds(settings),
     )  # fmt: skip
 
 
@@ -363,7 +368,15 @@ def build_source(settings: Config) -> Source:
         labels=settings.labels,
     )
     kubeconfig = Path(settings.kubeconfig) if settings.kubeconfig else None
-    return Cluster(Access(settings.api_server, kubeconfig, settings.context or None), selection, Patience())
+    access = Access(
+        settings.api_server,
+        kubeconfig,
+        settings.context or None,
+        settings.api_certificate,
+        settings.api_key,
+        settings.api_authority,
+    )
+    return Cluster(access, selection, Patience())
 
 
 def _possible_connections(settings: Config) -> int:

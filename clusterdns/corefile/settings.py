@@ -31,9 +31,6 @@ class Wanted(Struct, frozen=True):
 
 
 WANTED: dict[str, Wanted] = {
-    "api-certificate": Wanted("", needed=True, shared=True),
-    "api-key": Wanted("", needed=True, shared=True),
-    "api-authority": Wanted("", needed=True, shared=True),
     "forward.failover": Wanted([], needed=True),
     "autopath-zones": Wanted([]),
 }

@@ -65,16 +65,24 @@ class Server:
         self._sweeper = loop.call_later(1, self._sweep)
         return [each.getsockname()[:2] for each in streams]
 
-    def swap(self, over_udp: Respond, over_tcp: Respond, limits: Limits, tls: ssl.SSLContext | None = None) -> None:
+    def swap(
+        self,
+        over_udp: Respond,
+        over_tcp: Respond,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """Let these answer from now on, on connections that are open too; replies to come are those of before.
 
-        tls: for the connections that are yet to come.
+        limits: as they were unless given.
+        tls: for the connections that are yet to come; as it was unless given.
         """
-        self._over_udp, self._over_tcp, self._limits, self._tls = over_udp, over_tcp, limits, tls
+        self._over_udp, self._over_tcp = over_udp, over_tcp
+        self._limits, self._tls = limits or self._limits, tls or self._tls
         for datagrams in self._datagrams:
             datagrams.respond = over_udp
         for connection in self._connections:
-            connection.limits = limits
+            connection.limits = self._limits
 
     def note_queries(self, note: Callable[[], None]) -> None:
         """Call this for each packet from now on."""

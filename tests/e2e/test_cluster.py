@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
@@ -15,7 +17,7 @@ import dns.query
 import dns.rdatatype
 import msgspec
 import pytest
-from serving import COMMAND, Serving, dig, eventually, free_port, program, run
+from serving import COMMAND, ENVIRONMENT, REPOSITORY, Serving, dig, eventually, free_port, program, run
 
 from clusterdns import names
 from clusterdns.events import Listed
@@ -384,6 +386,31 @@ class TestCredentials:
         server = synced(serve("--kubeconfig", path))
         assert server.stop() == 0
         assert SECRET not in server.log
+
+    def test_of_a_corefile(self, guarded: Process, tmp_path: Path) -> None:
+        """`tls CERT KEY CACERT` beside an endpoint; a broken file is told of, and changes nothing."""
+        port = free_port()
+        assert guarded.client
+        certificate, key = tmp_path / "certificate", tmp_path / "key"
+        shutil.copy(guarded.client.certificate, certificate)
+        shutil.copy(guarded.client.key, key)
+        (tmp_path / "Corefile").write_text(
+            f".:{port} {{\nbind 127.0.0.1\nkubernetes cluster.local {{\n"
+            f"endpoint {guarded.url}\ntls {certificate} {key} {guarded.ca}\n}}\n}}\n"
+        )
+        log = tmp_path / "log"
+        with log.open("wb") as stderr:
+            command = [*COMMAND, "-conf", str(tmp_path / "Corefile")]
+            process = subprocess.Popen(command, cwd=REPOSITORY, env=ENVIRONMENT, stderr=stderr)
+        try:
+            eventually(lambda: "ready after" in log.read_text(), "ready")
+            assert dig("@127.0.0.1", "-p", port, WEB).answer == [f"{WEB}. 5 IN A 10.96.7.7"]
+            key.write_text("none")
+            eventually(lambda: f"api-key: {key}: expected a private key in PEM" in log.read_text(), "told")
+            assert dig("@127.0.0.1", "-p", port, WEB).answer == [f"{WEB}. 5 IN A 10.96.7.7"]
+        finally:
+            process.terminate()
+            assert process.wait(10) == 0
 
     def test_an_authority_that_is_not_trusted(self, guarded: Process, serve: Serve, tmp_path: Path) -> None:
         asked = len(guarded.call("asked"))

@@ -46,11 +46,17 @@ class Status(Struct):
 
 
 class Access(Struct, frozen=True):
-    """Where an API server is, and what opens it: a URL, a kubeconfig file, or else the pod that we are in."""
+    """Where an API server is, and what opens it: a URL, a kubeconfig file, or else the pod that we are in.
+
+    certificate, key, authority: files for a URL; without an authority those of the system are trusted.
+    """
 
     api_server: str = ""
     kubeconfig: Path | None = None
     context: str | None = None
+    certificate: str = ""
+    key: str = ""
+    authority: str = ""
 
     async def configuration(self) -> Configuration:
         """Read anew each time, because certificates and tokens are rotated. Raises NoCredentials."""
@@ -60,6 +66,8 @@ class Access(Struct, frozen=True):
         try:
             if self.api_server:
                 found.host = self.api_server.rstrip("/")
+                found.cert_file, found.key_file = self.certificate or None, self.key or None
+                found.ssl_ca_cert = self.authority or None
             elif self.kubeconfig:
                 await load_kube_config(str(self.kubeconfig), self.context, found, persist_config=False)
             else:
@@ -102,7 +110,7 @@ class Connection:
                 try:
                     self._client = _Client(ApiClient(configuration), _essence(configuration))
                 except OSError as error:
-                    whose = self._access.kubeconfig or "the service account"
+                    whose = self._access.kubeconfig or self._access.api_server or "the service account"
                     raise NoCredentials(f"{whose}: the certificates can not be loaded: {error}") from error
             return self._client
 

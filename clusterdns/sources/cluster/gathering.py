@@ -89,6 +89,10 @@ class Cluster:
         log.info("following the API server at %s", await self._connection.open())
         return []
 
+    async def renew(self) -> None:
+        """Take other credentials for the next request, if there are others; what is being answered goes on."""
+        await self._connection.renew_if_rotated()
+
     async def changes(self) -> AsyncGenerator[list[Event], None]:
         """Batches of events, without end: what there is, then what changes."""
         heard: asyncio.Queue[Heard | Exception] = asyncio.Queue(BACKLOG)
