@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, field
 
 from clusterdns import names
-from clusterdns.around import acl, patterns, query_log, rewrite, template
+from clusterdns.around import acl, dns64, patterns, query_log, rewrite, template
 from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
@@ -198,6 +198,19 @@ class ZoneFile(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The same for what is missing."""
 
 
+class Dns64(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """AAAA records for clients that reach IPv4 hosts by way of a NAT64 (RFC 6147)."""
+
+    prefix: str = ""
+    """The NAT64's, such as the well-known 64:ff9b::/96. Nothing is translated unless it is given."""
+
+    translate_all: bool = False
+    """Whether names that do have AAAA records are translated too."""
+
+    allow_ipv4: bool = False
+    """Whether clients that ask over IPv4 get such addresses: they may prefer them to the ones they could use."""
+
+
 class Chaos(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """What clients are told that ask in class CH which server this is."""
 
@@ -302,6 +315,8 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     nsid: str = ""
     """What clients are told that ask who answers (RFC 5001)."""
+
+    dns64: Dns64 = field(default_factory=Dns64)
 
     chaos: Chaos = field(default_factory=Chaos)
 
@@ -503,6 +518,7 @@ def _faulty_rules(block: Block) -> Iterator[str]:
     makings: tuple[tuple[str, Callable[[], object]], ...] = (
         ("acl", lambda: acl.guarding(_nobody, block.acl, dialect, stream=False)),
         ("rewrite", lambda: rewrite.rewriting(_nobody, block.rewrite, dialect, stream=False)),
+        ("dns64.prefix", lambda: block.dns64.prefix and dns64.prefix_bytes(block.dns64.prefix)),
         ("template", lambda: template.templating(_nobody, block.template, dialect, stream=False)),
         ("query-log", lambda: query_log.check(block.query_log)),
     )

@@ -502,6 +502,12 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         (block("any"), {"any": True}),
         (block("minimal"), {"minimal": True}),
         (block("nsid use The Force"), {"nsid": "use The Force"}),
+        (block("dns64"), {"dns64": {"prefix": "64:ff9b::/96", "translate-all": False, "allow-ipv4": False}}),
+        (block("dns64 2001:db8::/64"), {"dns64.prefix": "2001:db8::/64"}),
+        (
+            block("dns64 {", "prefix 2001:db8::/32", "translate_all", "allow_ipv4", "}"),
+            {"dns64": {"prefix": "2001:db8::/32", "translate-all": True, "allow-ipv4": True}},
+        ),
         (
             block("chaos"),
             {"chaos.version": f"clusterdns-{__version__}", "chaos.authors": ["the maintainers of clusterdns"]},

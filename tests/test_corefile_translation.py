@@ -71,8 +71,8 @@ FAULTS: dict[str, list[str]] = {
     "": ["Corefile:1: expected a server block, such as .:53 { ... }"],
     "https://example.org {\n}": ["Corefile:1: https://: not supported"],
     "a:99999 {\n}": ["Corefile:1: 'a:99999': expected a port from 0 to 65535 behind the last colon, not 99999"],
-    block("k8s_external example.org", "dns64", "nonsense"): [
-        "Corefile:2: k8s_external: not supported", "Corefile:3: dns64: not supported",
+    block("k8s_external example.org", "dnssec", "nonsense"): [
+        "Corefile:2: k8s_external: not supported", "Corefile:3: dnssec: not supported",
         "Corefile:4: nonsense: not supported",
     ],
     block("proxy . 192.0.2.1"): ["Corefile:2: proxy: not supported"],
@@ -246,25 +246,25 @@ class TestWhatCanNotBe:
         assert named in fault
 
     def test_is_told_of_all_server_blocks_and_of_their_keys(self) -> None:
-        assert faults("a:x {\ncache 0\n}\nb {\ndns64\n}") == [
+        assert faults("a:x {\ncache 0\n}\nb {\ndnssec\n}") == [
             "Corefile:1: 'a:x': expected a port from 0 to 65535 behind the last colon, not x",
             "Corefile:2: cache: expected a TTL in seconds of 1 or more, not 0",
-            "Corefile:5: dns64: not supported",
+            "Corefile:5: dnssec: not supported",
         ]
 
 
 class TestThoseWhoAreLenient:
     def test_are_warned_of_what_is_not_supported(self) -> None:
-        text = block("dns64", "kubernetes cluster.local in-addr.arpa {", "multicluster a.example", "}")
+        text = block("dnssec", "kubernetes cluster.local in-addr.arpa {", "multicluster a.example", "}")
         assert warnings(text, lenient=True) == [
-            "Corefile:2: dns64: not supported",
+            "Corefile:2: dnssec: not supported",
             "Corefile:4: kubernetes: multicluster: not supported",
         ]
         assert translated(text, lenient=True).config.zone == ("cluster.local",)
 
     def test_are_not_spared_what_is_wrong(self) -> None:
         with pytest.raises(CorefileError, match="Corefile:3: cache: expected a TTL"):
-            translated(block("dns64", "cache 0"), lenient=True)
+            translated(block("dnssec", "cache 0"), lenient=True)
 
     def test_need_something_that_is_supported(self) -> None:
         with pytest.raises(CorefileError, match="Corefile:1: expected a server block"):
@@ -309,7 +309,6 @@ class TestWhatDoesNothingHere:
 
 
 NOT_SUPPORTED = {
-    "kops.corefile": ["kops.corefile:25: dns64"],
     "kubespray.corefile": ["kubespray.corefile:32: k8s_external"],
 }
 """What the Corefiles of the wild have, and this server has not."""

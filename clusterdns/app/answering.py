@@ -17,6 +17,7 @@ from clusterdns.around import (
     any_type,
     chaos,
     closed_hosts,
+    dns64,
     log_line,
     minimal,
     nsid,
@@ -125,6 +126,9 @@ class Answering:
             respond = chaos.telling_identity(respond, identity, dialect, stream=stream)
         respond = any_type.sparing_of_any(respond, dialect, stream=stream) if block.any else respond
         respond = acl.guarding(respond, block.acl, dialect, stream=stream)
+        if block.dns64.prefix:
+            translation = dns64.Translation(block.dns64.prefix, block.dns64.translate_all, block.dns64.allow_ipv4)
+            respond = dns64.translating(respond, translation, dialect, stream=stream)
         return nsid.identified(respond, block.nsid, dialect, stream=stream) if block.nsid else respond
 
     def logged(self, respond: Respond, host: str, write: Callable[[str], None], *, stream: bool) -> Respond:

@@ -4,7 +4,7 @@
     forward      the upstreams
     cache, hosts
     zone_files   file
-    acl, rewrite, template
+    acl, rewrite, template, dns64
     listening    addresses, sizes, certificates
     watching     health, readiness, metrics, logs, and what goes without saying
 
@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from clusterdns.corefile.directives.acl import acl
 from clusterdns.corefile.directives.cache import cache
+from clusterdns.corefile.directives.dns64 import dns64
 from clusterdns.corefile.directives.forward import forward
 from clusterdns.corefile.directives.hosts import hosts
 from clusterdns.corefile.directives.kubernetes import autopath, kubernetes
@@ -50,7 +51,7 @@ Often: TypeAlias = Callable[[Sequence[Reading], Surroundings], Settings]
 ONCE: Mapping[str, Once] = {
     "any": any_type, "autopath": autopath, "bufsize": bufsize, "cache": cache, "cancel": ignored,
     "chaos": chaos, "debug": ignored,
-    "dnstap": ignored, "errors": errors, "health": health, "hosts": hosts, "kubernetes": kubernetes,
+    "dns64": dns64, "dnstap": ignored, "errors": errors, "health": health, "hosts": hosts, "kubernetes": kubernetes,
     "loadbalance": loadbalance, "local": ignored, "loop": loop, "metadata": ignored, "minimal": minimal,
     "multisocket": ignored, "nsid": nsid, "pprof": ignored, "prometheus": prometheus, "ready": ready,
     "reload": reload, "root": root, "timeouts": ignored, "tls": tls, "trace": ignored,
