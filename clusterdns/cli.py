@@ -128,6 +128,14 @@ _OPTIONS = (
     ),
     click.option("--corefile", metavar="FILE", type=click.Path(path_type=Path), help="Settings as CoreDNS has them."),
     click.option(
+        "--kube-dns-config",
+        "kube_dns",
+        envvar="CLUSTERDNS_KUBE_DNS_CONFIG",
+        metavar="PATH",
+        type=click.Path(path_type=Path),
+        help="Upstreams as kube-dns has them: its ConfigMap, as a manifest or as a folder with its keys.",
+    ),
+    click.option(
         "--corefile-lenient",
         "lenient",
         envvar="CLUSTERDNS_COREFILE_LENIENT",
@@ -159,7 +167,10 @@ def serve(**given: Any) -> None:
 
 @main.command(short_help="Say what a configuration means, or what is wrong with it.")
 @click.option(
-    "--as", "form", type=click.Choice(["yaml", "text"]), help="yaml: all settings; text: what a Corefile says."
+    "--as",
+    "form",
+    type=click.Choice(["yaml", "text"]),
+    help="yaml: all settings; text: what a Corefile or kube-dns's ConfigMap says.",
 )
 @click.pass_context
 @_settings
@@ -175,7 +186,7 @@ def check(ctx: click.Context, form: str | None, **given: Any) -> None:
         settings, warnings, understood, _ = _effective(**given)
     for warning in warnings:
         click.echo(f"clusterdns: {warning}", err=True)
-    if form == "text" or (form is None and given["corefile"]):
+    if form == "text" or (form is None and (given["corefile"] or given["kube_dns"])):
         for line in understood:
             click.echo(line)
     else:
@@ -194,6 +205,7 @@ def _effective(
     *,
     file: Path | None,
     corefile: Path | None,
+    kube_dns: Path | None,
     lenient: bool,
     zone: tuple[str, ...],
     upstream: tuple[str, ...],
@@ -202,7 +214,7 @@ def _effective(
     tls_key: str | None,
     **given: Any,
 ) -> tuple[config.Config, Sequence[object], Sequence[str], tuple[Path, ...]]:
-    """The settings in effect, what they warn of, what a Corefile was understood to say, and the files they are from.
+    """The settings in effect, what they warn of, what others' files were understood to say, and all files.
 
     Raises BadConfig and CorefileError.
     """
@@ -212,6 +224,8 @@ def _effective(
     settings = config.Config()
     if file and corefile:
         raise config.BadConfig("--config and --corefile: settings come from one of them")
+    if corefile and kube_dns:
+        raise config.BadConfig("--corefile and --kube-dns-config: settings come from one of them")
     if file:
         settings = config.read(file)
     if corefile:
@@ -221,6 +235,13 @@ def _effective(
         files = tuple(read.files)
         translation = corefiles.translate(read, lenient=lenient)
         settings, warnings, understood = translation.config, translation.warnings, translation.understood
+    if kube_dns:
+        from clusterdns import kube_dns as of_kube_dns  # noqa: PLC0415
+
+        settings = settings if file else of_kube_dns.UNSAID
+        found = of_kube_dns.read(kube_dns, zone or settings.zone)
+        settings, warnings, understood = found.on(settings), found.warnings, found.understood
+        files = (*files, *found.files)
     if len(upstream) > 1 and "none" in upstream:
         raise config.BadConfig("--upstream none: it stands alone")
     if "none" in upstream:
