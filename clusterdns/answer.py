@@ -1,7 +1,8 @@
 """Question and index -> Answer: every rule of the cluster's names stands here, and nothing else does.
 
 The rules are those of the Kubernetes DNS-Based Service Discovery specification, version 1.1.0 ("the specification"
-below). A node of the index says what a name is; `_records` says which records that kind of name has.
+below). Names for the outside of the cluster follow them too, with the addresses that lead in from there. A node of the
+index says what a name is; `_records` says which records that kind of name has.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from clusterdns.nodes import (
     Apex,
     EmptyNonTerminal,
     EndpointName,
+    ExposedService,
     HostAddress,
     HostName,
     Nameserver,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from clusterdns.index import Index
     from clusterdns.names import Address, Name
-    from clusterdns.nodes import Node, ReadyEndpoint, Zone
+    from clusterdns.nodes import External, Node, ReadyEndpoint, Zone
 
 SCHEMA_VERSION = b"1.1.0"
 SCHEMA_VERSION_TTL = 28800
@@ -52,6 +54,8 @@ def answer(question: Question, node: Node, index: Index) -> Answer:
             return _no_such_name(node, _reason_for_nothing(node), index)
         case ServiceName() if node.service.is_external_name:
             return _alias(question, node, index)
+        case ExposedService() if node.is_alias and question.qtype in (*_ADDRESS_TYPES, Type.CNAME):
+            return _alias(question, node, index)
         case ServiceName() if node.is_missing:
             return _no_such_name(node, _reason_for_not_ready(node), index)
     if question.qtype == Type.ANY and not isinstance(node, EmptyNonTerminal):
@@ -64,7 +68,7 @@ def answer(question: Question, node: Node, index: Index) -> Answer:
         authority = () if isinstance(node, HostName | HostAddress) else (_soa(node.zone),)
         return Answer(authority=authority, settled=settled, reason=reason)
     additional = () if question.qtype not in (Type.SRV, Type.NS) else tuple(_addresses_of_targets(records, index))
-    settled = not isinstance(node, Apex | Nameserver)
+    settled = not (isinstance(node, Apex | Nameserver) or _leads_out(node))
     return Answer(records=records, additional=additional, settled=settled)
 
 
@@ -73,11 +77,14 @@ def _records(node: Node, qtype: int, index: Index) -> Iterable[Record]:
     match node, qtype:
         case ServiceName(), Type.A | Type.AAAA:
             return _address_records(node, _addresses_of_service(node), qtype)
-        case ServiceName(), Type.SRV:
+        case ServiceName() | ExposedService(), Type.SRV:
             return _srv_records(node.name, _targets(node), node.zone)
         case PortName(), Type.SRV:
             return _srv_records(node.name, _targets(node.service, (node.port, node.protocol)), node.zone)
-        case EndpointName(), Type.A | Type.AAAA:
+        case EndpointName(), Type.SRV if node.zone.external is not None:
+            targets = (each for each in _targets(node.service) if each[1] == node.name)
+            return _srv_records(node.name, targets, node.zone)
+        case ExposedService() | EndpointName(), Type.A | Type.AAAA:
             return _address_records(node, node.addresses, qtype)
         case ZonalName(), Type.A | Type.AAAA:
             return _address_records(node, (each.address for each in _endpoints_there(node)), qtype)
@@ -96,7 +103,7 @@ def _records(node: Node, qtype: int, index: Index) -> Iterable[Record]:
         case Apex(), Type.NS:
             return (Record(node.name, Type.NS, node.zone.ttl, each) for each in _nameservers(node.zone, index))
         case Nameserver(), Type.A | Type.AAAA:
-            return _address_records(node, _addresses_of_nameservers(index), qtype)
+            return _address_records(node, _addresses_of_nameservers(node.zone, index), qtype)
         case SchemaVersion(), Type.TXT:
             return (Record(node.name, Type.TXT, SCHEMA_VERSION_TTL, (SCHEMA_VERSION,)),)
         case _:
@@ -131,15 +138,17 @@ def _srv_records(owner: Name, targets: Iterable[tuple[int, Name]], zone: Zone) -
         yield Record(owner, Type.SRV, zone.ttl, Srv(weight, port, target))
 
 
-def _targets(service: ServiceName, wanted: tuple[str, str] | None = None) -> Iterator[tuple[int, Name]]:
+def _targets(
+    service: ServiceName | ExposedService, wanted: tuple[str, str] | None = None
+) -> Iterator[tuple[int, Name]]:
     """Each port, or each ready endpoint and port of a headless service; `wanted` is a name and a protocol."""
-    if service.service.is_headless:
+    if isinstance(service, ServiceName) and service.service.is_headless:
         yield from _targets_of_endpoints(service.ready_endpoints(), wanted)
         return
-    for _ in _addresses_of_service(service):
+    for target in _hosts_of_service(service):
         for port in service.service.ports:
             if wanted in (None, (port.name, port.protocol)):
-                yield port.port, service.name
+                yield port.port, target
 
 
 def _targets_of_endpoints(
@@ -155,6 +164,19 @@ def _endpoints_there(node: ZonalName) -> Iterator[ReadyEndpoint]:
     return (each for each in node.service.ready_endpoints() if each.topology_zone == node.topology_zone)
 
 
+def _hosts_of_service(service: ServiceName | ExposedService) -> Iterator[Name]:
+    """Its name, once for each of its addresses, and the host names that lead to it."""
+    if isinstance(service, ServiceName):
+        return (service.name for _ in _addresses_of_service(service))
+    return chain((service.name for _ in service.addresses), service.hosts)
+
+
+def _leads_out(node: Node) -> bool:
+    """Whether host names are its targets, which may come to be, or cease to be, names of ours."""
+    service = node.service if isinstance(node, PortName) else node
+    return isinstance(service, ExposedService) and bool(service.hosts)
+
+
 def _addresses_of_targets(records: Iterable[Record], index: Index) -> Iterator[Record]:
     """What the asker of an SRV or NS record will ask for next."""
     targets = dict.fromkeys(each.data.target if isinstance(each.data, Srv) else each.data for each in records)
@@ -167,11 +189,13 @@ def _addresses_of_targets(records: Iterable[Record], index: Index) -> Iterator[R
 # Aliases (specification, section 2.5)
 
 
-def _alias(question: Question, node: ServiceName, index: Index) -> Answer:
-    """The CNAME of an ExternalName service; for addresses also what it leads to, as far as that is ours to know."""
+def _alias(question: Question, node: ServiceName | ExposedService, index: Index) -> Answer:
+    """The CNAME of an ExternalName service, or of one whose load balancer has a name; for addresses also what it leads
+    to, as far as that is ours to know.
+    """
     records: list[Record] = []
     while True:
-        target = _external_name(node)
+        target = node.hosts[0] if isinstance(node, ExposedService) else _external_name(node)
         if target is None:
             reason = Reason(
                 f"externalName of Service {_called(node)} is no host name: {node.service.spec.external_name!r}"
@@ -183,14 +207,14 @@ def _alias(question: Question, node: ServiceName, index: Index) -> Answer:
         found = index.find(target)
         if found is None:
             return Answer(records=tuple(records), settled=len(records) == 1, onward=target)
-        if not (isinstance(found, ServiceName) and found.service.is_external_name):
+        if not (isinstance(found, ServiceName | ExposedService) and found.is_alias):
             end = answer(Question(target, question.qtype), found, index)
             if end.rcode == Rcode.SERVFAIL:
                 return end
             every = (*records, *end.records)
             return Answer(rcode=end.rcode, records=every, authority=end.authority, settled=False, reason=end.reason)
         if any(target == each.owner for each in records) or len(records) == LONGEST_CHAIN:
-            reason = Reason(f"externalName of Service {_called(node)} leads in a circle, or on over too many names")
+            reason = Reason(f"the alias of Service {_called(node)} leads in a circle, or on over too many names")
             return Answer(records=tuple(records), settled=False, reason=reason)
         node = found
 
@@ -210,7 +234,11 @@ def _external_name(node: ServiceName) -> Name | None:
 
 
 def _ptr_records(node: AddressName) -> Iterator[Record]:
-    """A ClusterIP leads to its service; an endpoint's address to one name below each service that has it."""
+    """A ClusterIP leads to its service, as an address outside of the cluster does; an endpoint's address to one name
+    below each service that has it.
+    """
+    for exposed in node.external_of:
+        yield Record(node.name, Type.PTR, node.zone.ttl, exposed.name)
     if node.cluster_ip_of is not None:
         yield Record(node.name, Type.PTR, node.zone.ttl, node.cluster_ip_of.name)
         return
@@ -231,8 +259,12 @@ def _soa(zone: Zone, *, ttl: int | None = None) -> Record:
 
 
 def _nameservers(zone: Zone, index: Index) -> Iterable[Name]:
-    """The names of the DNS Services where there are some; of a headless one, those of its endpoints."""
-    names_of_services = [name for each in index.dns_services() for name in _names_of_nameserver(each)]
+    """The names of the DNS Services where there are some; of a headless one, those of its endpoints.
+
+    Those outside of the cluster know no such names.
+    """
+    services = index.dns_services() if zone.external is None else []
+    names_of_services = [name for each in services for name in _names_of_nameserver(each)]
     return dict.fromkeys(names_of_services or [zone.mname])
 
 
@@ -242,9 +274,19 @@ def _names_of_nameserver(service: ServiceName) -> Iterable[Name]:
     return (each.name for each in service.ready_endpoints() if each.name)
 
 
-def _addresses_of_nameservers(index: Index) -> Iterable[Address]:
-    addresses = [address for each in index.dns_services() for address in _addresses_of_service(each)]
-    return addresses or index.own_addresses
+def _addresses_of_nameservers(zone: Zone, index: Index) -> Iterable[Address]:
+    services = index.dns_services()
+    if zone.external is None:
+        return [address for each in services for address in _addresses_of_service(each)] or index.own_addresses
+    if not services:
+        return index.own_addresses
+    return [address for each in services for address in _addresses_outside(each, zone.external)]
+
+
+def _addresses_outside(service: ServiceName, external: External) -> Iterable[Address]:
+    if external.headless and service.service.is_headless:
+        return _addresses_of_service(service)
+    return filter(None, map(names.address, service.service.external_hosts))
 
 
 # What there is not, and why
@@ -258,7 +300,7 @@ def _no_such_name(node: Node, reason: Reason | None, index: Index) -> Answer:
     return Answer(rcode=Rcode.NXDOMAIN, authority=(_soa(node.zone),), reason=reason)
 
 
-def _called(node: ServiceName) -> str:
+def _called(node: ServiceName | ExposedService) -> str:
     return "/".join(node.service.key)
 
 
@@ -270,6 +312,10 @@ def _reason_for_nothing(node: Nothing) -> Reason | None:
             return Reason(f"no {lacks} of this name in {names.to_text(node.name)}")
         case ServiceName() as service:
             return Reason(f"Service {_called(service)} has no port and no ready endpoint of this name")
+        case ExposedService() as service:
+            return Reason(f"Service {_called(service)} has no port of this name")
+        case Apex(zone=zone) if zone.external is not None and not zone.is_reverse:
+            return Reason(f"no namespace of this name in {names.to_text(zone.name)}")
         case Apex(zone=zone) if zone.is_reverse:
             return Reason("no Service and no ready endpoint has this address")
         case _:
@@ -293,6 +339,8 @@ def _reason_for_no_data(node: Node, qtype: int) -> Reason | None:
     match node:
         case ServiceName():
             return Reason(f"Service {_called(node)} has no {family} address")
+        case ExposedService():
+            return Reason(f"Service {_called(node)} has no external {family} address")
         case HostName():
             return Reason(f"the hosts file has no {family} address for this name")
         case _:

@@ -92,6 +92,12 @@ _OPTIONS = (
         "A cluster domain, the primary one first; or a reverse zone. Repeatable.  [default: cluster.local]",
     ),
     _option(
+        "--external-zone",
+        "NAME",
+        "Where Services are named by their external addresses, as SERVICE.NAMESPACE.NAME; or a reverse zone of theirs."
+        " Repeatable.",
+    ),
+    _option(
         "--service-cidr", "CIDR", "Where Services without a clusterIP get one. Repeatable.  [default: 10.96.0.0/16]"
     ),
     click.option("--pods", type=click.Choice(_POD_MODES), help="Names of pods' addresses.  [default: disabled]"),

@@ -224,6 +224,23 @@ class Chaos(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """For hostname.bind and id.server; the host's own unless given."""
 
 
+class External(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    fallthrough: tuple[str, ...] = ()
+    """Below these, what the cluster does not show is asked of the upstreams; elsewhere in the zones it is missing."""
+
+    ttl: int = 5
+    """Seconds a record may be remembered, 0 to 3600. CoreDNS's choice: load balancers come and go."""
+
+    negative_ttl: int = 5
+    """Seconds that a missing name may be remembered."""
+
+    apex: str = "dns"
+    """The label below which the zone's own names stand: its name server is ns1.dns.ZONE. CoreDNS's choice."""
+
+    headless: bool = False
+    """Whether headless services are shown too, with the addresses of their pods: most networks lead to none of them."""
+
+
 class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """How the names of some zones are answered, on some addresses."""
 
@@ -277,6 +294,12 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     extended_errors: bool = True
     """Whether clients that send EDNS are told in words why an answer is what it is (RFC 8914)."""
+
+    external_zone: tuple[str, ...] = ()
+    """Zones that show services to the outside of the cluster, by their external and load balancers' addresses, as
+    SERVICE.NAMESPACE.ZONE. The primary one first; reverse zones among them lead back to it. None unless given."""
+
+    external: External = field(default_factory=External)
 
     forward: Forward = field(default_factory=Forward)
 
@@ -460,6 +483,8 @@ def _block_faults(block: Block) -> Iterator[str]:
         ("hosts.ttl", block.hosts.ttl, 0, LONGEST_TTL),
         *(("zone-files.ttl", each, 0, LONGEST_TTL) for file in block.zone_files for each in file.ttl),
         *(("zone-files.negative-ttl", each, 0, LONGEST_TTL) for file in block.zone_files for each in file.negative_ttl),
+        ("external.ttl", block.external.ttl, 0, 3600),
+        ("external.negative-ttl", block.external.negative_ttl, 0, 3600),
     )
     stubs = block.forward.zones
     yield from _unreadable(
@@ -484,7 +509,10 @@ def _block_faults(block: Block) -> Iterator[str]:
             tuple(one for each in block.zone_files for one in each.fallthrough),
             names.from_text,
         ),
+        ("external-zone", block.external_zone, external_zones),
+        ("external.fallthrough", block.external.fallthrough, names.from_text),
     )
+    yield from _faulty_external_zones(block)
     for setting in ("names", "listen", "zone"):
         if not getattr(block, setting):
             yield f"{setting}: at least one is needed"
@@ -504,12 +532,30 @@ def _block_faults(block: Block) -> Iterator[str]:
         yield f"autopath: it takes pods: verified, not {block.pods}"
     if any(each.namespaces for each in block.query_log) and block.pods != "verified":
         yield f"query-log.namespaces: they take pods: verified, not {block.pods}"
-    for setting, zones in (("zone", block.zone), ("reverse-zone", block.reverse_zone)):
+    for setting, zones in (
+        ("zone", block.zone),
+        ("reverse-zone", block.reverse_zone),
+        ("external-zone", block.external_zone),
+    ):
         given = [each for each in map(names.possible, zones) if each is not None]
         for inner in given:
             for outer in given:
                 if outer in names.ancestors(inner):
                     yield f"{setting}: {names.to_text(inner)} lies within {names.to_text(outer)}"
+
+
+def _faulty_external_zones(block: Block) -> Iterator[str]:
+    """Their names may stand beside those of the cluster domains, or around or below them, but not among them."""
+    if not names.is_kubernetes_label(block.external.apex):
+        yield f"external.apex: {block.external.apex!r}: expected one label, such as dns"
+    if block.external_zone and all(map(is_reverse, block.external_zone)):
+        yield "external-zone: at least one is needed that is no reverse zone"
+    for text in block.external_zone:
+        name = names.possible(text)
+        for zone in filter(None, map(names.possible, block.zone)):
+            taken = (zone, *(names.below(label, parent=zone) for label in ("svc", "pod", "dns")))
+            if name is not None and (name in taken or any(each in taken[1:] for each in names.ancestors(name))):
+                yield f"external-zone: {text}: its names are those of zone {names.to_text(zone)}"
 
 
 def _faulty_rules(block: Block) -> Iterator[str]:
@@ -701,6 +747,11 @@ def reverse_zones(text: str) -> list[names.Name]:
     if not name.endswith((names.IN_ADDR, names.IP6)):
         raise ValueError("expected a name below in-addr.arpa or ip6.arpa, or a network such as 10.96.0.0/12")
     return [name]
+
+
+def external_zones(text: str) -> list[names.Name]:
+    """The zone of that name; or the reverse zones of a network. Raises ValueError."""
+    return reverse_zones(text) if is_reverse(text) else [forward_zone(text)]
 
 
 def service_key(text: str) -> tuple[str, str]:

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 Pods = Literal["disabled", "insecure", "verified"]
 
 
+class External(Struct, frozen=True):
+    """How a zone shows services to the outside of the cluster."""
+
+    apex: str = "dns"
+    """The label below which the zone's own names stand."""
+    headless: bool = False
+    """Whether headless services are shown too, with the addresses of their endpoints."""
+
+
 class Zone(Struct, eq=False, kw_only=True):
     """A zone that we answer for, and how its names and records are made. Times are seconds."""
 
@@ -46,6 +55,8 @@ class Zone(Struct, eq=False, kw_only=True):
     """Whether only endpoints with a hostname of their own have PTR records."""
     zonal: bool = False
     """Whether headless services have names for their endpoints in each topology zone."""
+    external: External | None = None
+    """If its names are for the outside: `<service>.<namespace>.<zone>`."""
     serial: int = 0
     """The one thing that changes: it grows with each change of the index."""
 
@@ -105,7 +116,7 @@ class SchemaVersion(Node, eq=False, kw_only=True):
 
 
 class Nameserver(Node, eq=False, kw_only=True):
-    """`ns.dns.<zone>`: ourselves."""
+    """`ns.dns.<zone>`, or `ns1.<apex>.<external zone>`: ourselves."""
 
 
 class ReadyEndpoint(Struct, frozen=True):
@@ -126,6 +137,10 @@ class ServiceName(Node, eq=False, kw_only=True):
 
     service: Service
     slices: tuple[EndpointSlice, ...] = ()
+
+    @property
+    def is_alias(self) -> bool:
+        return self.service.is_external_name
 
     @property
     def is_missing(self) -> bool:
@@ -160,10 +175,28 @@ class ServiceName(Node, eq=False, kw_only=True):
         return names.dashed(address)
 
 
+class ExposedService(Node, eq=False, kw_only=True):
+    """`<service>.<namespace>.<external zone>` of a service that is reached from outside the cluster."""
+
+    service: Service
+    addresses: tuple[Address, ...]
+    hosts: tuple[Name, ...]
+    """What its load balancers are called that have names in place of addresses."""
+
+    @property
+    def is_alias(self) -> bool:
+        """A name can not be an alias and have addresses (RFC 1034 section 3.6.2); addresses are nearer."""
+        return bool(self.hosts) and not self.addresses
+
+    def named_ports(self) -> Iterator[tuple[str, str]]:
+        """Name and protocol of each port that has a name."""
+        yield from ((port.name, port.protocol) for port in self.service.ports if port.name)
+
+
 class PortName(Node, eq=False, kw_only=True):
     """`_<port>._<protocol>.<service>…`"""
 
-    service: ServiceName
+    service: ServiceName | ExposedService
     port: str
     protocol: str
 
@@ -171,6 +204,7 @@ class PortName(Node, eq=False, kw_only=True):
 class EndpointName(Node, eq=False, kw_only=True):
     """`<hostname>.<service>…`, with the addresses of the ready endpoints of that name."""
 
+    service: ServiceName
     addresses: tuple[Address, ...]
 
 
@@ -188,11 +222,14 @@ class PodName(Node, eq=False, kw_only=True):
 
 
 class AddressName(Node, eq=False, kw_only=True):
-    """`<reversed address>.in-addr.arpa`, or ip6: the service with that ClusterIP, or those with that endpoint."""
+    """`<reversed address>.in-addr.arpa`, or ip6: the service with that ClusterIP, or those with that endpoint; or those
+    that have the address outside of the cluster.
+    """
 
     address: Address
     cluster_ip_of: ServiceName | None = None
     endpoint_of: tuple[ServiceName, ...] = ()
+    external_of: tuple[ExposedService, ...] = ()
 
 
 class HostName(Node, eq=False, kw_only=True, gc=False):

@@ -60,6 +60,7 @@ class ServiceSpec(_Part, frozen=True):
     cluster_ip: str = field(name="clusterIP", default="")
     cluster_ips: tuple[str, ...] | None = field(name="clusterIPs", default=None)
     external_name: str = ""
+    external_ips: tuple[str, ...] | None = field(name="externalIPs", default=None)
     ports: tuple[ServicePort, ...] | None = None
     selector: dict[str, str] | None = None
     ip_families: tuple[str, ...] | None = None
@@ -67,8 +68,24 @@ class ServiceSpec(_Part, frozen=True):
     publish_not_ready_addresses: bool = False
 
 
+class LoadBalancerIngress(_Part, frozen=True):
+    """Where a load balancer is reached: most say an address, some a host name."""
+
+    ip: str = ""
+    hostname: str = ""
+
+
+class LoadBalancerStatus(_Part, frozen=True):
+    ingress: tuple[LoadBalancerIngress, ...] | None = None
+
+
+class ServiceStatus(_Part, frozen=True):
+    load_balancer: LoadBalancerStatus | None = None
+
+
 class Service(_Object, frozen=True):
     spec: ServiceSpec = ServiceSpec()
+    status: ServiceStatus | None = None
 
     @property
     def is_external_name(self) -> bool:
@@ -88,6 +105,15 @@ class Service(_Object, frozen=True):
     @property
     def ports(self) -> tuple[ServicePort, ...]:
         return self.spec.ports or ()
+
+    @property
+    def external_hosts(self) -> tuple[str, ...]:
+        """Addresses and host names that lead to the service from outside the cluster, each once."""
+        balancer = self.status.load_balancer if self.status else None
+        ingress = (balancer.ingress if balancer else None) or ()
+        return tuple(
+            dict.fromkeys(filter(None, (*(self.spec.external_ips or ()), *(e.ip or e.hostname for e in ingress))))
+        )
 
 
 class Conditions(_Part, frozen=True):

@@ -19,7 +19,7 @@ import yaml
 from clusterdns import names
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.index import Index
-from clusterdns.nodes import Zone
+from clusterdns.nodes import External, Zone
 from clusterdns.objects import EndpointSlice, Namespace, Object, Pod, Service
 from clusterdns.respond import responder
 from clusterdns.wire import Dialect
@@ -58,6 +58,19 @@ def zone(name: str, *, is_reverse: bool = False, **settings: Any) -> Zone:
     )
 
 
+def external_zone(name: str, *, headless: bool = False, **settings: Any) -> Zone:
+    """A zone for the outside of the cluster."""
+    apex = names.from_text(name)
+    return Zone(
+        name=apex,
+        mname=names.below("ns1", "dns", parent=apex),
+        rname=names.below("hostmaster", "dns", parent=apex),
+        is_reverse=name.endswith(".arpa"),
+        external=External(headless=headless),
+        **{"ttl": 5, **settings},
+    )
+
+
 def make_index(
     *,
     zones: Sequence[str] = ("cluster.local",),
@@ -88,11 +101,18 @@ class Server:
         dialect: Dialect | None = None,
         zones: Sequence[str] = ("cluster.local",),
         reverse_zones: Sequence[str] = ("in-addr.arpa", "ip6.arpa"),
+        external_zones: Sequence[Zone] = (),
         own_addresses: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         packed = tuple(filter(None, map(names.address, own_addresses)))
-        self.index = make_index(zones=zones, reverse_zones=reverse_zones, settings=settings, own_addresses=packed)
+        self.index = make_index(
+            zones=zones,
+            reverse_zones=reverse_zones,
+            settings=settings,
+            external_zones=external_zones,
+            own_addresses=packed,
+        )
         dialect = dialect or Dialect()
         self.datagram = responder(self.index, dialect, stream=False)
         self.stream = responder(self.index, dialect, stream=True)

@@ -13,7 +13,7 @@ import yaml
 
 from clusterdns import config
 from clusterdns.around.query_log import Rule
-from clusterdns.config import BadConfig, Cache, Config, Forward, Hosts, StubZone, Tcp, Tls
+from clusterdns.config import BadConfig, Cache, Config, External, Forward, Hosts, StubZone, Tcp, Tls
 from clusterdns.consolidation import Consolidation
 
 if TYPE_CHECKING:
@@ -164,6 +164,8 @@ class TestChecking:
             Config(cache=Cache(entries=0, bytes=0, ttl=(5, 5), stale_seconds=0, prefetch_hits=0)),
             Config(search="server", search_domains=("shop.svc.cluster.local", "example")),
             Config(pods="verified", autopath=True),
+            Config(external_zone=("example.org", "x.cluster.local", "203.0.113.0/24", "ip6.arpa")),
+            Config(zone=("k.example.org",), external_zone=("example.org",), external=External(ttl=0, apex="ns-1")),
         ],
     )
     def test_what_can_be(self, settings: Config) -> None:
@@ -259,6 +261,18 @@ class TestChecking:
             ),
             (Config(lameduck_seconds=-1), "lameduck-seconds: -1 is not between 0 and 3600"),
             (Config(http_ready=("here",)), "http-ready: 'here': "),
+            (Config(external=External(ttl=3601)), "external.ttl: 3601 is not between 0 and 3600"),
+            (Config(external=External(negative_ttl=-1)), "external.negative-ttl: -1 is not between 0 and 3600"),
+            (Config(external=External(apex="a.b")), "external.apex: 'a.b': expected one label, such as dns"),
+            (Config(external=External(fallthrough=("a..b",))), "external.fallthrough: 'a..b': "),
+            (Config(external_zone=(".",)), "external-zone: '.': expected a name such as cluster.local"),
+            (Config(external_zone=("10.in-addr.arpa",)), "external-zone: at least one is needed that is no reverse"),
+            (Config(external_zone=("a", "b.a")), "external-zone: b.a. lies within a."),
+            (
+                Config(external_zone=("Cluster.local",)),
+                "external-zone: Cluster.local: its names are those of zone clust",
+            ),
+            (Config(external_zone=("x.svc.cluster.local",)), "external-zone: x.svc.cluster.local: its names are those"),
             (Config(autopath=True), "autopath: it takes pods: verified, not disabled"),
         ],
     )

@@ -29,7 +29,7 @@ from clusterdns.cache import Cache, CacheLimits
 from clusterdns.elsewhere import Elsewhere
 from clusterdns.forward import Forwarder, HostResolver, Manner, Patience, Route, UpstreamAddress, parse_address
 from clusterdns.index import Index
-from clusterdns.nodes import Zone
+from clusterdns.nodes import External, Zone
 from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
 from clusterdns.resolv_conf import POD_NDOTS
 from clusterdns.resolve import Resolver, Searching
@@ -214,9 +214,9 @@ def _origin(block: Block, settings: Config) -> tuple[object, ...]:
     """The settings that an index is made of."""
     return (
         block.cluster, block.zone, block.reverse_zone, block.fallthrough, block.ttl, block.negative_ttl, block.pods,
-        block.endpoint_pod_names, block.ignore_empty_service, block.ptr_hostname_only, block.zonal, block.hosts.ttl,
-        block.hosts.reverse, tuple(_own_addresses(block)), kinds(settings), settings.namespace_labels,
-        settings.dns_service,
+        block.endpoint_pod_names, block.ignore_empty_service, block.ptr_hostname_only, block.zonal, block.external_zone,
+        block.external, block.hosts.ttl, block.hosts.reverse, tuple(_own_addresses(block)), kinds(settings),
+        settings.namespace_labels, settings.dns_service,
     )  # fmt: skip
 
 
@@ -240,6 +240,7 @@ def _index(block: Block, settings: Config) -> Index:
     return Index(
         zones if block.cluster else [],
         reverse_zones if block.cluster else [],
+        _external_zones(block) if block.cluster else [],
         awaited=kinds(settings) if block.cluster else (),
         selects_namespaces=bool(settings.namespace_labels),
         dns_service=config.service_key(settings.dns_service),
@@ -251,7 +252,7 @@ def _index(block: Block, settings: Config) -> Index:
 
 
 def _zone(block: Block, name: Name, *, is_reverse: bool = False) -> Zone:
-    fallthrough = tuple(map(names.from_text, block.fallthrough))
+    fallthrough = _fallthrough(block, name)
     return Zone(
         name=name,
         mname=names.below("ns", "dns", parent=name),
@@ -267,6 +268,48 @@ def _zone(block: Block, name: Name, *, is_reverse: bool = False) -> Zone:
         ptr_hostname_only=block.ptr_hostname_only,
         zonal=block.zonal,
     )
+
+
+def _external_zones(block: Block) -> list[Zone]:
+    return [_external_zone(block, name) for name in _external_names(block)]
+
+
+def _external_names(block: Block) -> dict[Name, None]:
+    """Those of the zones for the outside, each once."""
+    return dict.fromkeys(name for text in block.external_zone for name in config.external_zones(text))
+
+
+def _external_zone(block: Block, name: Name) -> Zone:
+    given = block.external
+    fallthrough = _fallthrough(block, name)
+    return Zone(
+        name=name,
+        mname=names.below("ns1", given.apex, parent=name),
+        rname=names.below("hostmaster", given.apex, parent=name),
+        is_reverse=name.endswith((names.IN_ADDR, names.IP6)),
+        falls_through=name.endswith(fallthrough),
+        falls_through_below=tuple(each for each in fallthrough if each != name and each.endswith(name)),
+        ttl=given.ttl,
+        negative_ttl=given.negative_ttl,
+        endpoint_pod_names=block.endpoint_pod_names,
+        external=External(given.apex, given.headless),
+    )
+
+
+def _fallthrough(block: Block, name: Name) -> tuple[Name, ...]:
+    """Below what names a zone gives way to the upstreams: as the cluster's zones do, as those for the outside do, or,
+    where they meet, as both do.
+    """
+    reverse = (zone for text in block.reverse_zone for zone in config.reverse_zones(text))
+    inside = (*map(names.from_text, block.zone), *reverse)
+    found: tuple[Name, ...] = (names.ROOT,)
+    for zones, texts in ((inside, block.fallthrough), (_external_names(block), block.external.fallthrough)):
+        if name.endswith(tuple(zones)):
+            given = list(map(names.from_text, texts))
+            # Of two names of which one is within the other, it is the inner one that is within both.
+            both = [(one, other) for one in found for other in given if one.endswith(other) or other.endswith(one)]
+            found = tuple(max(pair, key=len) for pair in both)
+    return found
 
 
 def _own_addresses(block: Block) -> Iterator[Address]:

@@ -1,36 +1,85 @@
-"""The names that one thing brings along by itself: a zone its own, a service those of its ports and its endpoints."""
+"""The names that one thing brings along by itself: a zone its own, a namespace and a service theirs in each zone."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from clusterdns import names
-from clusterdns.nodes import Apex, EmptyNonTerminal, EndpointName, Nameserver, PortName, SchemaVersion, ZonalName
+from clusterdns.nodes import (
+    Apex,
+    EmptyNonTerminal,
+    EndpointName,
+    ExposedService,
+    Nameserver,
+    PortName,
+    SchemaVersion,
+    ServiceName,
+    ZonalName,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from clusterdns.names import Address, Name
-    from clusterdns.nodes import Node, ServiceName, Zone
+    from clusterdns.nodes import Node, Zone
+    from clusterdns.objects import EndpointSlice, Key, Service
 
 
 def names_of_zone(zone: Zone) -> Iterator[Node]:
     """The nodes that a zone has whatever is in the cluster; those of a reverse zone are its apex and nameserver."""
     yield Apex(name=zone.name, zone=zone)
-    yield EmptyNonTerminal(name=names.below("dns", parent=zone.name), zone=zone)
-    yield Nameserver(name=names.below("ns", "dns", parent=zone.name), zone=zone)
-    if zone.is_reverse:
+    yield EmptyNonTerminal(name=next(names.ancestors(zone.mname)), zone=zone)
+    yield Nameserver(name=zone.mname, zone=zone)
+    if zone.is_reverse or zone.external is not None:
         return
     for label in ("svc", "pod"):
         yield EmptyNonTerminal(name=names.below(label, parent=zone.name), zone=zone, lacks="namespace")
     yield SchemaVersion(name=names.below("dns-version", parent=zone.name), zone=zone)
 
 
-def below_service(service: ServiceName, topology_zones: Iterable[str] = ()) -> dict[Name, Node]:
+def name_of_namespace(namespace: str, zone: Zone) -> Name | None:
+    """The name that a namespace's services are below; None if it has none in the zone."""
+    if zone.external is None:
+        return names.possibly_below(namespace, "svc", parent=zone.name)
+    # The zone's own names come before those of a namespace that is called like them.
+    return None if namespace == zone.external.apex else names.possibly_below(namespace, parent=zone.name)
+
+
+def name_of_service(key: Key, zone: Zone) -> Name | None:
+    namespace, service = key
+    if zone.external is None:
+        return names.service(service, namespace, zone.name)
+    parent = name_of_namespace(namespace, zone)
+    return parent and names.possibly_below(service, parent=parent)
+
+
+def node_of_service(
+    name: Name, zone: Zone, service: Service, slices: tuple[EndpointSlice, ...]
+) -> ServiceName | ExposedService | None:
+    """What a service is in a zone; None in an external one, if the service is not to be seen from there."""
+    if zone.external is None:
+        return ServiceName(name=name, zone=zone, service=service, slices=slices)
+    addresses, hosts = [], []
+    for text in service.external_hosts:
+        address = names.address(text)
+        if address is not None:
+            addresses.append(address)
+        elif (host := names.possible(text)) not in (None, names.ROOT):
+            hosts.append(host)
+    if addresses or hosts:
+        return ExposedService(name=name, zone=zone, service=service, addresses=tuple(addresses), hosts=tuple(hosts))
+    if zone.external.headless and service.is_headless:
+        return ServiceName(name=name, zone=zone, service=service, slices=slices)
+    return None
+
+
+def below_service(service: ServiceName | ExposedService, topology_zones: Iterable[str] = ()) -> dict[Name, Node]:
     """The nodes below a service: its named ports, its ready endpoints, and where they run.
 
     topology_zones: all those of the cluster: a headless service without an endpoint there has the name nevertheless.
     """
+    if isinstance(service, ExposedService):
+        return {node.name: node for node in _ports(service)}
     found: dict[Name, Node] = {}
     if service.zone.zonal and service.service.is_headless:
         found |= {node.name: node for node in _topology_zones(service, topology_zones)}
@@ -42,7 +91,7 @@ def below_service(service: ServiceName, topology_zones: Iterable[str] = ()) -> d
         if endpoint.name is not None:
             addresses.setdefault(endpoint.name, {})[endpoint.address] = None
     for name, held in addresses.items():
-        found[name] = EndpointName(name=name, zone=service.zone, addresses=tuple(held))
+        found[name] = EndpointName(name=name, zone=service.zone, service=service, addresses=tuple(held))
     return found
 
 
@@ -54,7 +103,7 @@ def _topology_zones(service: ServiceName, topology_zones: Iterable[str]) -> Iter
             yield ZonalName(name=name, zone=service.zone, service=service, topology_zone=topology_zone)
 
 
-def _ports(service: ServiceName) -> Iterator[Node]:
+def _ports(service: ServiceName | ExposedService) -> Iterator[Node]:
     for port, protocol in dict.fromkeys(service.named_ports()):
         name = names.possibly_below(f"_{port}", f"_{protocol}", parent=service.name)
         if name is not None:

@@ -14,7 +14,13 @@ from clusterdns import names
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.index.addresses import Holders
 from clusterdns.index.clients import PodAddresses
-from clusterdns.index.growing import below_service, names_of_zone
+from clusterdns.index.growing import (
+    below_service,
+    name_of_namespace,
+    name_of_service,
+    names_of_zone,
+    node_of_service,
+)
 from clusterdns.index.hostnames import HostNames
 from clusterdns.index.tables import Table
 from clusterdns.index.tree import Tree
@@ -22,6 +28,7 @@ from clusterdns.nodes import (
     AddressName,
     Apex,
     EmptyNonTerminal,
+    ExposedService,
     HostName,
     Node,
     Nothing,
@@ -49,6 +56,7 @@ class Index:
     """The tree of names.
 
     zones: forward zones, the primary one first: PTR records point into it.
+    external_zones: those for the outside of the cluster, forward and reverse; PTR records point into the first one.
     awaited: the kinds that must have been listed before a missing name is known to be missing.
     selects_namespaces: whether services of a Namespace that is not listed are not served.
     dns_service: namespace and name of the Service that fronts this server, for NS records.
@@ -63,6 +71,7 @@ class Index:
         self,
         zones: Sequence[Zone],
         reverse_zones: Sequence[Zone] = (),
+        external_zones: Sequence[Zone] = (),
         *,
         awaited: Iterable[type[Object]] = (Namespace, Service, EndpointSlice),
         selects_namespaces: bool = False,
@@ -76,11 +85,13 @@ class Index:
         self.nodes = self._tree.nodes
         """Readers keep hold of this very dictionary: it is changed, and never replaced."""
         self.zones = tuple(zones)
-        self._zone_names = tuple(zone.name for zone in zones)
+        self._external_zones = tuple(zone for zone in external_zones if not zone.is_reverse)
+        self._zone_names = tuple(zone.name for zone in (*self.zones, *self._external_zones))
         self.own_addresses = tuple(own_addresses)
         self._selects_namespaces = selects_namespaces
         self._dns_service = dns_service
         self._reverse_zones = tuple(reverse_zones)
+        self._external_reverse_zones = tuple(zone for zone in external_zones if zone.is_reverse)
         self._awaited = set(awaited)
         self._clock = clock
         self._serial = 0
@@ -102,6 +113,7 @@ class Index:
         self._slices_of: dict[Key, tuple[EndpointSlice, ...]] = {}
         self._cluster_ips = Holders()
         self._endpoints = Holders()
+        self._external_addresses = Holders()
         self._pod_addresses = PodAddresses(clock)
         self._pod_at: dict[Address, str] = {}
         """By address: the name of the running pod that got it last."""
@@ -116,14 +128,21 @@ class Index:
         """The names of ExternalName services."""
         self._are_targets_changed = False
 
-        for zone in (*self._reverse_zones, *self.zones):
+        for zone in self._every_zone():
             for node in names_of_zone(zone):
                 self._tree.place(node)
         self._unsure = tuple(
-            part for zone in self.zones for part in zone.falls_through_below if self._tree.in_cluster(part) is None
+            part
+            for zone in (*self.zones, *self._external_zones)
+            for part in zone.falls_through_below
+            if self._tree.in_cluster(part) is None
         )
         """Parts of zones that may be there or not, and whose missing names fall through."""
         self._advance_serial()
+
+    def _every_zone(self) -> Iterator[Zone]:
+        """The later ones come before the earlier ones where they have the same name."""
+        yield from (*self._reverse_zones, *self._external_reverse_zones, *self._external_zones, *self.zones)
 
     # Reading
 
@@ -202,7 +221,7 @@ class Index:
     def _below(self, encloser: Node, name: Name) -> Node:
         """The node of a name that has none yet, below its closest encloser so far."""
         match encloser:
-            case ServiceName() if encloser.name not in self._grown:
+            case ServiceName() | ExposedService() if encloser.name not in self._grown:
                 self._grow(encloser)
                 return self.find(name) or _nothing(encloser)
             case PodNamespace():
@@ -217,7 +236,7 @@ class Index:
                     encloser.nothing = _nothing(encloser)
                 return encloser.nothing
 
-    def _grow(self, service: ServiceName) -> None:
+    def _grow(self, service: ServiceName | ExposedService) -> None:
         """Make the nodes below a service, of which there are none yet."""
         below = below_service(service, self._topology_zones)
         for node in below.values():
@@ -236,24 +255,50 @@ class Index:
     def _address(self, apex: Node, name: Name) -> Node | None:
         match names.reversed_digits(name):
             case (length, digits) if len(digits) < 2 * length:
-                if self._cluster_ips.any_below(length, digits) or self._endpoints.any_below(length, digits):
+                if any(each.any_below(length, digits) for each in self._holders_in(name)):
                     return EmptyNonTerminal(name=name, zone=apex.zone)
             case (_, digits):
-                return self._holder(apex, name, bytes.fromhex(digits))
+                address = bytes.fromhex(digits)
+                return self._exposed(name, address) or self._holder(name, address)
         return None
 
-    def _holder(self, apex: Node, name: Name, address: Address) -> Node | None:
+    def _holders_in(self, name: Name) -> Iterator[Holders]:
+        """Whose addresses are looked up at a reverse name."""
+        if _zone_of(name, self._external_reverse_zones):
+            yield self._external_addresses
+        if _zone_of(name, self._reverse_zones):
+            yield from (self._cluster_ips, self._endpoints)
+
+    def _exposed(self, name: Name, address: Address) -> Node | None:
+        """Keep the node of an address that services have outside of the cluster."""
+        zone = _zone_of(name, self._external_reverse_zones)
+        owners = self._external_addresses.get(address) if zone else ()
+        services = [each for key in owners if (each := name_of_service(key, self._external_zones[0]))]
+        for service in services:
+            self._mentioned_at.setdefault(service, set()).add(name)
+        nodes = [node for node in map(self._tree.in_cluster, services) if isinstance(node, ExposedService)]
+        if zone is None or not nodes:
+            return None
+        node = AddressName(name=name, zone=zone, address=address, external_of=tuple(nodes))
+        self._tree.place(node)
+        self._reversed[address] = name
+        return node
+
+    def _holder(self, name: Name, address: Address) -> Node | None:
         """Keep the node of an address for as long as nothing changes about its holders."""
+        zone = _zone_of(name, self._reverse_zones)
+        if zone is None:
+            return None
         owners = self._cluster_ips.get(address)
         owner = next(self._primary_nodes(owners), None)
         slices = [self._slices.objects[key] for key in self._endpoints.get(address)] if owner is None else []
         services = dict.fromkeys(each.service_key for each in slices)
         endpoint_of = tuple(self._primary_nodes(services))
-        if apex.zone.ptr_hostname_only:
+        if zone.ptr_hostname_only:
             endpoint_of = tuple(each for each in endpoint_of if _has_hostname(each, address))
         if owner is None and not endpoint_of:
             return None
-        node = AddressName(name=name, zone=apex.zone, address=address, cluster_ip_of=owner, endpoint_of=endpoint_of)
+        node = AddressName(name=name, zone=zone, address=address, cluster_ip_of=owner, endpoint_of=endpoint_of)
         self._tree.place(node)
         self._reversed[address] = name
         for service in filter(None, map(self._primary_name, (*owners, *services))):
@@ -276,8 +321,7 @@ class Index:
 
     def _primary_name(self, key: Key) -> Name:
         """What a service is called in the primary zone; empty if it has no name."""
-        namespace, name = key
-        return names.service(name, namespace, self.zones[0].name) or b""
+        return name_of_service(key, self.zones[0]) or b""
 
     # Writing
 
@@ -302,7 +346,7 @@ class Index:
     def _advance_serial(self) -> None:
         """One more for each change, and never behind the clock, so that it grows over restarts as well (RFC 1982)."""
         self._serial = max(self._serial + 1, int(self._clock()))
-        for zone in (*self.zones, *self._reverse_zones):
+        for zone in self._every_zone():
             zone.serial = self._serial % _SERIALS
 
     def _replace_namespace(self, old: Namespace | None, new: Namespace | None) -> None:
@@ -316,15 +360,21 @@ class Index:
     def _renew_namespace(self, namespace: str) -> None:
         """A namespace's names exist while it does; `<namespace>.svc` also while a service is below it (RFC 8020)."""
         exists = ("", namespace) in self._namespaces.objects
-        for zone in self.zones:
-            name = names.possibly_below(namespace, "svc", parent=zone.name)
+        for zone in (*self.zones, *self._external_zones):
+            name = name_of_namespace(namespace, zone)
             if name is None:
                 continue
+            node = self._tree.in_cluster(name)
             if not (exists or (self._services_in[namespace] and not self._selects_namespaces)):
-                self._tree.remove(name)
-            elif self._tree.in_cluster(name) is None:
-                self._tree.place(EmptyNonTerminal(name=name, zone=zone, lacks="Service"))
-            name = names.below(namespace, "pod", parent=zone.name)
+                if isinstance(node, EmptyNonTerminal):
+                    self._tree.remove(name)
+            elif node is None:
+                lacks = "Service" if zone.external is None else "exposed Service"
+                self._tree.place(EmptyNonTerminal(name=name, zone=zone, lacks=lacks))
+        for zone in self.zones:
+            name = names.possibly_below(namespace, "pod", parent=zone.name)
+            if name is None:
+                continue
             if not exists or zone.pods == "disabled":
                 self._tree.remove(name)
             elif self._tree.in_cluster(name) is None:
@@ -333,6 +383,9 @@ class Index:
     def _replace_service(self, old: Service | None, new: Service | None) -> None:
         namespace, _ = key = _either(old, new).key
         self._move(self._cluster_ips, key, old.cluster_ips if old else (), new.cluster_ips if new else ())
+        if self._external_reverse_zones:
+            was, now = (each.external_hosts if each else () for each in (old, new))
+            self._move(self._external_addresses, key, was, now)
         if old is None or new is None:
             self._services_in[namespace] += 1 if new else -1
             if not self._services_in[namespace]:
@@ -365,28 +418,26 @@ class Index:
 
     def _renew_service(self, key: Key) -> None:
         """Replace a service's nodes; what was grown from them goes."""
-        namespace, service_name = key
+        namespace, _ = key
         service = self._services.objects.get(key)
         if self._selects_namespaces and ("", namespace) not in self._namespaces.objects:
             service = None
-        for zone in self.zones:
-            name = names.service(service_name, namespace, zone.name)
-            if name is None:
-                continue
-            if not self._is_for(key, self._tree.in_cluster(name)):
+        for zone in (*self.zones, *self._external_zones):
+            name = name_of_service(key, zone)
+            if name is None or not self._is_for(key, self._tree.in_cluster(name)):
                 continue
             self._tree.remove_all((*self._grown.pop(name, ()), *self._mentioned_at.pop(name, ()), name))
             self._aliases.discard(name)
-            if service is not None:
-                slices = self._slices_of.get(key, ())
-                self._tree.place(ServiceName(name=name, zone=zone, service=service, slices=slices))
-                if service.is_external_name:
+            node = node_of_service(name, zone, service, self._slices_of.get(key, ())) if service is not None else None
+            if node is not None:
+                self._tree.place(node)
+                if node.is_alias:
                     self._aliases.add(name)
 
     @staticmethod
     def _is_for(key: Key, node: Node | None) -> bool:
         """Whether a name is free for the service; the label of a slice may spell another service's name in capitals."""
-        return node is None or (isinstance(node, ServiceName) and node.service.key == key)
+        return node is None or (isinstance(node, ServiceName | ExposedService) and node.service.key == key)
 
     def _replace_pod(self, old: Pod | None, new: Pod | None) -> None:
         """A pod that is being deleted, or out of reach, may still have its addresses; one that is over has none."""
@@ -420,7 +471,7 @@ class Index:
         """The SRV records of a service come with the addresses of its name, and of its endpoints' names."""
         for each in (name, *names.ancestors(name)) if name.endswith(self._zone_names) else ():
             node = self._tree.in_cluster(each)
-            if isinstance(node, ServiceName):
+            if isinstance(node, ServiceName | ExposedService):
                 self._renew_service(node.service.key)
 
     def _forget_aliases(self) -> None:
@@ -443,6 +494,11 @@ class Index:
         name = self._reversed.pop(address, None)
         if name is not None:
             self._tree.remove(name)
+
+
+def _zone_of(name: Name, zones: Iterable[Zone]) -> Zone | None:
+    """The first of the zones that a name is in."""
+    return next((zone for zone in zones if name.endswith(zone.name)), None)
 
 
 def _either(old: T | None, new: T | None) -> T:

@@ -65,6 +65,8 @@ def _admitted_service(service: Service) -> Service:
     for index, family in enumerate(spec.ip_families or ()):
         _one_of(f".spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
     _ports(".spec.ports", service.ports)
+    for index, address in enumerate(spec.external_ips or ()):
+        _address(f".spec.externalIPs[{index}]", address)
     if service.is_external_name:
         labels = spec.external_name.removesuffix(".").lower().split(".")
         if spec.external_name and (len(spec.external_name) > 253 or not all(map(names.is_kubernetes_label, labels))):

@@ -292,7 +292,7 @@ def _object(document: _Document, api_version: str, kind: str) -> Admissible:
             raise _from_msgspec(error) from None
         return admitted(decoded)
     except Refused as wrong:
-        field = f"{wrong.field.strip('.[]')}: " if wrong.field else ""
+        field = f"{wrong.field.removesuffix('[...]').removeprefix('.')}: " if wrong.field else ""
         raise Refused(wrong.field, f"{_called(kind, document.value)}: {field}{wrong.reason}") from None
 
 
