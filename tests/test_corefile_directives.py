@@ -12,7 +12,7 @@ from clusterdns.corefile import translate
 from clusterdns.corefile.directives.watching import COMBINED_LOG_FORMAT, COMMON_LOG_FORMAT
 from clusterdns.corefile.settings import WANTED
 from tests.corefiles import corefile
-from tests.translated import block, cluster, translated, value
+from tests.translated import block, cluster, external, translated, value
 
 TLS = {"certificate": "cert", "key": "key", "client-certificates": "none", "client-authority": ""}
 
@@ -456,6 +456,39 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
                 ],
             },
         ),
+    ],
+    "k8s_external": [
+        (
+            external("example.org"),
+            {
+                "external-zone": ["example.org"], "external.ttl": 5, "external.negative-ttl": 5, "external.apex": "dns",
+                "external.headless": False, "external.fallthrough": [],
+            },
+        ),
+        (
+            external("203.0.113.0/24 Example.Org. example.com"),
+            {"external-zone": ["example.org", "example.com", "113.0.203.in-addr.arpa"]},
+        ),
+        (
+            "example.org in-addr.arpa {\nkubernetes cluster.local\nk8s_external\n}",
+            {"external-zone": ["example.org", "in-addr.arpa"], "reverse-zone": []},
+        ),
+        (
+            external("example.org", "apex Ns", "ttl 60", "headless", "fallthrough"),
+            {
+                "external.ttl": 60, "external.negative-ttl": 60, "external.apex": "ns", "external.headless": True,
+                "external.fallthrough": ["."],
+            },
+        ),
+        (
+            external("example.org in-addr.arpa", "fallthrough in-addr.arpa"),
+            {"external.fallthrough": ["in-addr.arpa"]},
+        ),
+        (
+            external("example.org", "ttl 10", "}", "cache {", "success 9984 60 30", "denial 9984 20"),
+            {"external.ttl": 30, "external.negative-ttl": 10},
+        ),
+        (block("k8s_external example.org"), {"cluster": False, "external-zone": []}),
     ],
     "autopath": [
         (block("kubernetes c.example ip6.arpa {", "pods verified", "}", "autopath @kubernetes"), {"autopath": True}),

@@ -10,7 +10,7 @@ import pytest
 from clusterdns.config import Config
 from clusterdns.corefile import CorefileError, Disk, read, translate
 from tests.test_corefiles_in_the_wild import IN_THE_WILD
-from tests.translated import block, cluster, faults, translated, warnings
+from tests.translated import block, cluster, external, faults, translated, warnings
 
 DATA = Path(__file__).parent / "data/corefiles"
 
@@ -71,9 +71,24 @@ FAULTS: dict[str, list[str]] = {
     "": ["Corefile:1: expected a server block, such as .:53 { ... }"],
     "https://example.org {\n}": ["Corefile:1: https://: not supported"],
     "a:99999 {\n}": ["Corefile:1: 'a:99999': expected a port from 0 to 65535 behind the last colon, not 99999"],
-    block("k8s_external example.org", "dnssec", "nonsense"): [
-        "Corefile:2: k8s_external: not supported", "Corefile:3: dnssec: not supported",
+    block("etcd example.org", "dnssec", "nonsense"): [
+        "Corefile:2: etcd: not supported", "Corefile:3: dnssec: not supported",
         "Corefile:4: nonsense: not supported",
+    ],
+    external(
+        ". example.org a.example.org in-addr.arpa", "apex a.b", "ttl 3601", "headless x",
+        "nodes",
+    ): [
+        "Corefile:3: k8s_external: .: expected a name such as cluster.local: not supported",
+        "Corefile:3: k8s_external: a.example.org within another of its zones: not supported",
+        "Corefile:4: k8s_external: apex: a.b in the place of one label: not supported",
+        "Corefile:5: k8s_external: ttl: expected seconds from 0 to 3600, not 3601",
+        "Corefile:6: k8s_external: headless: expected no arguments, not x",
+        "Corefile:7: k8s_external: nodes: not supported",
+    ],
+    external("203.0.113.0/24"): ["Corefile:3: k8s_external: reverse zones alone: not supported"],
+    external("cluster.local"): [
+        "Corefile:1: external-zone: cluster.local: its names are those of zone cluster.local.",
     ],
     block("proxy . 192.0.2.1"): ["Corefile:2: proxy: not supported"],
     block("cache 30", "cache 60"): [
@@ -294,6 +309,7 @@ WARNINGS = {
     block("forward . 192.0.2.1", "forward a 192.0.2.2"): [
         "Corefile:3: forward: it does nothing: what stands before it takes all its names",
     ],
+    block("k8s_external example.org"): ["Corefile:2: k8s_external: it does nothing without kubernetes"],
     block("autopath @kubernetes"): ["Corefile:2: autopath: it does nothing without kubernetes and pods verified"],
     block("cache {", "serve_stale 200h", "}"): [
         "Corefile:3: cache: serve_stale: responses are kept for 7 days at most",
@@ -308,23 +324,11 @@ class TestWhatDoesNothingHere:
         assert warnings(text) == expected
 
 
-NOT_SUPPORTED = {
-    "kubespray.corefile": ["kubespray.corefile:32: k8s_external"],
-}
-"""What the Corefiles of the wild have, and this server has not."""
-
-
 class TestInTheWild:
     @pytest.mark.parametrize("path", IN_THE_WILD)
-    def test_a_corefile_is_translated_or_told_what_is_not_supported(self, path: str) -> None:
-        environment = {"UPSTREAM_DNS": "192.0.2.1", "CORP_DNS": "192.0.2.2"}
-        found = read(DATA / path, Disk(), environment)
-        if path in NOT_SUPPORTED:
-            with pytest.raises(CorefileError) as raised:
-                translate(found)
-            expected = [f"{DATA.resolve()}/{each}: not supported" for each in NOT_SUPPORTED[path]]
-            assert [str(each) for each in raised.value.faults] == expected
-        translation = translate(found, lenient=True)
+    def test_a_corefile_is_translated(self, path: str) -> None:
+        found = read(DATA / path, Disk(), {"UPSTREAM_DNS": "192.0.2.1", "CORP_DNS": "192.0.2.2"})
+        translation = translate(found)
         assert translation.understood
         assert len([translation.config, *translation.config.blocks]) >= len(found.blocks)
 

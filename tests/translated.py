@@ -43,3 +43,7 @@ def warnings(text: str, *, lenient: bool = False) -> list[str]:
 
 def cluster(*options: str) -> str:
     return block("kubernetes cluster.local in-addr.arpa ip6.arpa {", *options, "}")
+
+
+def external(zones: str, *options: str) -> str:
+    return block("kubernetes cluster.local", f"k8s_external {zones} {{", *options, "}")

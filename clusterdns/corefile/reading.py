@@ -83,6 +83,11 @@ class Reading:
         self.fault(f"expected {expected}, not {shown(' '.join(self.words)) if self.words else 'nothing'}")
         return False
 
+    def only_first(self) -> None:
+        """Say so where there are more words: CoreDNS passes over them."""
+        if len(self.words) > 1:
+            self.warn(f"only the first word is used: {shown(self.words[0])}")
+
     def nothing(self) -> bool:
         return self.count("no arguments", 0, 0)
 

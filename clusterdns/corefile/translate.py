@@ -154,6 +154,10 @@ def _root(block: ServerBlock) -> str:
 def _settle(settings: Settings, around: Surroundings, sayers: Mapping[str, Reading]) -> None:
     """What one directive means for another."""
     zones = [names.from_text(zone) for zone in (*settings.get("zone", ()), *settings.get("reverse-zone", ()))]
+    if settings.get("external-zone") and not settings["cluster"]:
+        sayers["external-zone"].warn("it does nothing without kubernetes")
+        settings["external-zone"] = []
+    external = [names.from_text(zone) for zone in settings.get("external-zone", ())][:1]
     if settings["cache.entries"]:
         # All names go through CoreDNS's cache alike: even what it does not keep comes out of it with TTLs within its
         # bounds.
@@ -161,6 +165,8 @@ def _settle(settings: Settings, around: Surroundings, sayers: Mapping[str, Readi
             ("ttl", "cache.ttl", zones[:1]),
             ("negative-ttl", "cache.negative-ttl", zones[:1]),
             ("hosts.ttl", "cache.ttl", around.zones[:1]),
+            ("external.ttl", "cache.ttl", external),
+            ("external.negative-ttl", "cache.negative-ttl", external),
         ):
             if ttl in settings and zone and _goes_through_cache(settings, zone[0]):
                 settings[ttl] = _bounded(settings[ttl], settings[bounds])

@@ -1,6 +1,7 @@
 """What each directive means, one file a group: words -> settings.
 
     kubernetes   the cluster, and autopath
+    k8s_external names for the outside of the cluster
     forward      the upstreams
     cache, hosts
     zone_files   file
@@ -21,6 +22,7 @@ from clusterdns.corefile.directives.cache import cache
 from clusterdns.corefile.directives.dns64 import dns64
 from clusterdns.corefile.directives.forward import forward
 from clusterdns.corefile.directives.hosts import hosts
+from clusterdns.corefile.directives.k8s_external import k8s_external
 from clusterdns.corefile.directives.kubernetes import autopath, kubernetes
 from clusterdns.corefile.directives.listening import bind, bufsize, root, tls
 from clusterdns.corefile.directives.rewrite import rewrite
@@ -49,12 +51,12 @@ Once: TypeAlias = Callable[[Reading, Surroundings], Settings]
 Often: TypeAlias = Callable[[Sequence[Reading], Surroundings], Settings]
 
 ONCE: Mapping[str, Once] = {
-    "any": any_type, "autopath": autopath, "bufsize": bufsize, "cache": cache, "cancel": ignored,
-    "chaos": chaos, "debug": ignored,
-    "dns64": dns64, "dnstap": ignored, "errors": errors, "health": health, "hosts": hosts, "kubernetes": kubernetes,
-    "loadbalance": loadbalance, "local": ignored, "loop": loop, "metadata": ignored, "minimal": minimal,
-    "multisocket": ignored, "nsid": nsid, "pprof": ignored, "prometheus": prometheus, "ready": ready,
-    "reload": reload, "root": root, "timeouts": ignored, "tls": tls, "trace": ignored,
+    "any": any_type, "autopath": autopath, "bufsize": bufsize, "cache": cache, "cancel": ignored, "chaos": chaos,
+    "debug": ignored, "dns64": dns64, "dnstap": ignored, "errors": errors, "health": health, "hosts": hosts,
+    "k8s_external": k8s_external, "kubernetes": kubernetes, "loadbalance": loadbalance, "local": ignored, "loop": loop,
+    "metadata": ignored, "minimal": minimal, "multisocket": ignored, "nsid": nsid, "pprof": ignored,
+    "prometheus": prometheus, "ready": ready, "reload": reload, "root": root, "timeouts": ignored, "tls": tls,
+    "trace": ignored,
 }  # fmt: skip
 """Those that a server block has at most once."""
 

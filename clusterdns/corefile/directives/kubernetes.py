@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clusterdns import config, names
+from clusterdns.corefile.directives.authority import forward_and_reverse, widest
 from clusterdns.corefile.settings import Settings, zone_text, zone_texts
 from clusterdns.corefile.words import shown
 
@@ -61,23 +62,17 @@ def kubernetes(reading: Reading, around: Surroundings) -> Settings:
 
 
 def _zones(reading: Reading, zones: Sequence[Name]) -> Settings:
-    reverse = [zone for zone in zones if zone.endswith((names.IN_ADDR, names.IP6))]
-    forward = [zone for zone in zones if zone not in reverse]
+    forward, reverse = forward_and_reverse(zones)
     for zone in forward:
         try:
             config.forward_zone(zone_text(zone))
         except ValueError as error:
             reading.fault(f"{zone_text(zone)}: {error}")
-        if zone not in _widest(forward):
+        if zone not in widest(forward):
             reading.unsupported(f"{zone_text(zone)} within another of its zones")
     if zones and not forward:
         reading.fault("expected a zone such as cluster.local among its zones")
-    return {"zone": zone_texts(_widest(forward)), "reverse-zone": zone_texts(_widest(reverse))}
-
-
-def _widest(zones: Sequence[Name]) -> list[Name]:
-    """Those that do not lie within another one."""
-    return [zone for zone in zones if not any(outer in zones for outer in names.ancestors(zone))]
+    return {"zone": zone_texts(widest(forward)), "reverse-zone": zone_texts(widest(reverse))}
 
 
 def _option(line: Reading) -> Settings:
@@ -86,7 +81,7 @@ def _option(line: Reading) -> Settings:
         case "pods" if line.count("disabled, insecure or verified", 1, 1):
             return _given("pods", line.one_of(words[0], ("disabled", "insecure", "verified")))
         case "ttl" if line.count("seconds from 0 to 3600", 1):
-            _only_first(line)
+            line.only_first()
             ttl = line.number(words[0], "seconds", 0, 3600)
             return {} if ttl is None else {"ttl": ttl, "negative-ttl": min(ttl, LONGEST_SOA_TTL)}
         case "fallthrough":
@@ -100,7 +95,7 @@ def _option(line: Reading) -> Settings:
         case "zonal" if line.nothing():
             return {"zonal": True}
         case "ignore" if line.count("empty_service", 1) and line.one_of(words[0], ("empty_service",)):
-            _only_first(line)
+            line.only_first()
             return {"ignore-empty-service": True}
         case "namespaces" if line.count("at least one namespace", 1):
             return {"namespaces": list(dict.fromkeys(words))}
@@ -115,7 +110,7 @@ def _option(line: Reading) -> Settings:
         case "kubeconfig" if line.count("FILE [CONTEXT]", 1, 2):
             return dict(zip(("kubeconfig", "context"), words, strict=False))
         case "startup_timeout" if line.count("a duration", 1):
-            _only_first(line)
+            line.only_first()
             line.duration(words[0])
             line.warn(
                 "it does nothing here: answers are given from the start, and missing names only when all is known"
@@ -143,11 +138,6 @@ def _option(line: Reading) -> Settings:
 
 def _given(path: str, value: object) -> Settings:
     return {} if value is None else {path: value}
-
-
-def _only_first(line: Reading) -> None:
-    if len(line.words) > 1:
-        line.warn(f"only the first word is used: {shown(line.words[0])}")
 
 
 def _endpoint(line: Reading) -> Settings:
