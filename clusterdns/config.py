@@ -347,6 +347,12 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """Whether a pod's first try is followed through the rest of its search list here, so that it need not ask again and
     again; it takes `pods: verified`."""
 
+    autopath_conf: str = ""
+    """A resolv.conf whose search list is taken for that of every client, in place of what a pod's namespace says."""
+
+    autopath_zones: tuple[str, ...] = ()
+    """Only first tries in these are followed. All are unless given."""
+
 
 class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """One block, and what all blocks share."""
@@ -511,6 +517,7 @@ def _block_faults(block: Block) -> Iterator[str]:
         ),
         ("external-zone", block.external_zone, external_zones),
         ("external.fallthrough", block.external.fallthrough, names.from_text),
+        ("autopath-zones", block.autopath_zones, names.from_text),
     )
     yield from _faulty_external_zones(block)
     for setting in ("names", "listen", "zone"):
@@ -530,6 +537,8 @@ def _block_faults(block: Block) -> Iterator[str]:
             yield f"{setting}: {lowest} to {highest}: the first is the lowest, the second the highest"
     if block.autopath and block.pods != "verified":
         yield f"autopath: it takes pods: verified, not {block.pods}"
+    if block.autopath and block.autopath_conf:
+        yield "autopath: search lists come from the pods' namespaces or from autopath-conf, not from both"
     if any(each.namespaces for each in block.query_log) and block.pods != "verified":
         yield f"query-log.namespaces: they take pods: verified, not {block.pods}"
     for setting, zones in (

@@ -17,7 +17,7 @@ from clusterdns.names import Name
 from clusterdns.nodes import EmptyNonTerminal, Nothing, ServiceName
 from clusterdns.queries import FormatError
 from clusterdns.records import Answer, Question, Rcode, Reason, Record, Type
-from clusterdns.search import SearchList, rest_of_search
+from clusterdns.search import SearchList, rest_of_list, rest_of_search
 from clusterdns.zones import ServedZones
 
 if TYPE_CHECKING:
@@ -44,6 +44,14 @@ class Searching(Struct, frozen=True):
     """Whether a pod's first try is followed through the rest of its search list."""
     host_domains: tuple[Name, ...] = ()
     """What a pod's search list has behind the cluster's domains."""
+    client_domains: tuple[Name, ...] = ()
+    """The search list of every client, whose first try is followed through the rest of it."""
+    path_zones: frozenset[Name] = frozenset({names.ROOT})
+    """Only first tries in these are followed."""
+
+    @property
+    def follows_first_tries(self) -> bool:
+        return self.autopath or bool(self.client_domains)
 
 
 class Resolver:
@@ -74,7 +82,7 @@ class Resolver:
 
         NEVER if the host's search list comes before whatever is remembered of the name itself.
         """
-        if self.is_for_host(name):
+        if self.is_for_host(name) or self.client_path(name) is not None:
             return NEVER
         is_short = self.searching.cluster is not None and self.searching.cluster.is_short(name)
         return self._index.serial if is_short or self._index.find(name) is not None else None
@@ -96,12 +104,25 @@ class Resolver:
 
     def path(self, name: Name, client: Address) -> Iterable[Name] | None:
         """What a pod would ask for next, if the name is the first that it asks for; None if it is not known to be."""
+        if not self._is_in_path_zones(name):
+            return None
+        if self.searching.client_domains:
+            return self.client_path(name)
         for zone in self._index.zones if self.searching.autopath else ():
             found = rest_of_search(name, zone.name, self.searching.host_domains)
             if found is not None:
                 namespace, candidates = found
                 return candidates if self._index.namespace_of_client(client) == namespace else None
         return None
+
+    def client_path(self, name: Name) -> Iterable[Name] | None:
+        """What any client would ask for next, if there is a search list that all of them have."""
+        if not self.searching.client_domains or not self._is_in_path_zones(name):
+            return None
+        return rest_of_list(name, self.searching.client_domains)
+
+    def _is_in_path_zones(self, name: Name) -> bool:
+        return not self.searching.path_zones.isdisjoint((name, *names.ancestors(name)))
 
     async def walk(self, question: Question, candidates: Iterable[Name], terms: Terms) -> Answer | None:
         """The answer for the first of these names that exists; None if none does.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clusterdns import names, wire
 from clusterdns.answer import answer
-from clusterdns.cache import ALWAYS
+from clusterdns.cache import ALWAYS, NEVER
 from clusterdns.names import LONGEST_LABEL, LONGEST_NAME
 from clusterdns.nodes import Nothing
 from clusterdns.queries import HEADER, OPCODE_QUERY, FormatError, read_query
@@ -75,7 +75,7 @@ def responder(index: Index, dialect: Dialect, *, stream: bool, resolver: Resolve
     slowly = _SlowWay(index, dialect, resolver, stream=stream)
     terms_of = slowly.terms.get
     cache = None if resolver is None else resolver.elsewhere.cache
-    depends_on_client = Nothing if resolver and resolver.searching.autopath else None
+    depends_on_client = Nothing if resolver and resolver.searching.follows_first_tries else None
 
     def respond(packet: bytes, client: Client = NOBODY) -> Reaction:
         name_end = packet.find(0, HEADER)
@@ -146,7 +146,7 @@ class _SlowWay:
         node = resolver.ours(query.question.name)
         if node is None:
             return self._from_elsewhere(packet, query, resolver)
-        if isinstance(node, Nothing) and resolver.searching.autopath and self._index.is_synced:
+        if isinstance(node, Nothing) and resolver.searching.follows_first_tries and self._index.is_synced:
             candidates = resolver.path(query.question.name, names.address(client[0]) or b"")
             if candidates is not None and resolver.elsewhere.admit():
                 return self._later(
@@ -205,8 +205,9 @@ class _SlowWay:
         if elsewhere.caught(question):
             return self._write(packet, query, _OWN_PROBE)
         asked = self._terms(packet, query)
-        if not resolver.is_for_host(question.name):
-            known = elsewhere.remembered(question, asked, serial=resolver.serial(question.name))
+        serial = resolver.serial(question.name)
+        if serial != NEVER:
+            known = elsewhere.remembered(question, asked, serial=serial)
             if known is not None and not resolver.leads_to_ours(known.response):
                 return known.response.to(packet, query.name_end, asked, known.age)
             if known is not None and elsewhere.admit():
@@ -238,6 +239,12 @@ class _SlowWay:
             if completed is not None:
                 return completed
             found = await resolver.elsewhere.find(question, asked, serial=serial)
+        elif (candidates := resolver.client_path(question.name)) is not None:
+            found = await resolver.elsewhere.find(question, asked, serial=serial)
+            if found.response.rcode == Rcode.NXDOMAIN:
+                completed = await resolver.walk(question, candidates, asked)
+                if completed is not None:
+                    return completed
         else:
             found = await resolver.elsewhere.learn(question, asked, serial=serial)
         if resolver.leads_to_ours(found.response):

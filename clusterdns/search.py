@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from clusterdns.names import LONGEST_NAME, ROOT, Name, is_kubernetes_label, label
+from clusterdns.names import LONGEST_NAME, ROOT, Name, ancestors, is_kubernetes_label, label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -77,6 +77,20 @@ def rest_of_search(name: Name, zone: Name, host_domains: Sequence[Name]) -> tupl
     if not is_kubernetes_label(namespace):
         return None
     return namespace, _completed(name[:before] + ROOT, (services, zone, *host_domains, ROOT))
+
+
+def rest_of_list(name: Name, domains: Sequence[Name]) -> Iterator[Name] | None:
+    """What a client with this search list would ask next if this name, the first that it asks for, did not exist.
+
+    None if it does not end with the first of the domains.
+    """
+    if not domains:
+        return None
+    first, *others = domains
+    stem = name[: len(name) - len(first)]
+    if not stem or first not in ancestors(name):
+        return None
+    return _completed(stem + ROOT, (*others, ROOT))
 
 
 def _completed(name: Name, domains: Iterable[Name]) -> Iterator[Name]:

@@ -274,6 +274,11 @@ class TestChecking:
             ),
             (Config(external_zone=("x.svc.cluster.local",)), "external-zone: x.svc.cluster.local: its names are those"),
             (Config(autopath=True), "autopath: it takes pods: verified, not disabled"),
+            (Config(autopath_zones=("a..b",)), "autopath-zones: 'a..b': "),
+            (
+                Config(pods="verified", autopath=True, autopath_conf="/etc/resolv.conf"),
+                "autopath: search lists come from the pods' namespaces or from autopath-conf, not from both",
+            ),
         ],
     )
     def test_what_cannot_be(self, settings: Config, expected: str) -> None:

@@ -493,6 +493,14 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "autopath": [
         (block("kubernetes c.example ip6.arpa {", "pods verified", "}", "autopath @kubernetes"), {"autopath": True}),
         (block("autopath @kubernetes", "kubernetes cluster.local in-addr.arpa"), {"autopath": False}),
+        (
+            block("kubernetes a.b ip6.arpa {", "pods verified", "}", "autopath a.b c @kubernetes"),
+            {"autopath": True, "autopath-zones": ["a.b", "c"]},
+        ),
+        (
+            block("autopath b.example /etc/resolv.conf"),
+            {"autopath": False, "autopath-conf": "/etc/resolv.conf", "autopath-zones": ["b.example"]},
+        ),
     ],
     "log": [
         (

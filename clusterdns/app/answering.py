@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clusterdns import config, names
+from clusterdns import config, names, resolv_conf
 from clusterdns.app import certificates
 from clusterdns.around import (
     acl,
@@ -89,10 +89,10 @@ class Answering:
         self.cache: Cache = former.cache if former is not None and keeps_cache else fresh
         zone = block.zone[0]
         domains = block.search_domains or (f"default.svc.{zone}", f"svc.{zone}", zone)
+        self._client_domains = _search_domains(block.autopath_conf)
         self._cluster = SearchList(tuple(map(names.from_text, domains)), ndots=POD_NDOTS) if self._searches else None
         elsewhere = Elsewhere(self.cache, self.forwarder, most_waiting, given.seconds + GRACE_SECONDS)
-        searching = Searching(self._cluster, autopath=block.autopath)
-        self.resolver = Resolver(self.index, elsewhere, searching, self._zones)
+        self.resolver = Resolver(self.index, elsewhere, self._searching(), self._zones)
         self._following: list[asyncio.Task[None]] = []
 
     def __str__(self) -> str:
@@ -194,12 +194,16 @@ class Answering:
         if not self.block.forward.upstreams:
             self.forwarder.put(self._route(".", host.upstreams()))
             self._tell()
-        domains = tuple(name for name in map(names.possible, conf.search) if name not in (None, names.ROOT))
+        domains = _domains(conf)
         host_list = SearchList(domains, conf.ndots) if self._searches and domains else None
-        searching = Searching(self._cluster, host_list, self.block.autopath, domains)
+        searching = self._searching(host_list, domains)
         if searching != self.resolver.searching:
             self.resolver.searching = searching
             self.resolver.elsewhere.cache.clear()  # what is there was found by another search list
+
+    def _searching(self, host: SearchList | None = None, host_domains: tuple[Name, ...] = ()) -> Searching:
+        zones = frozenset(map(names.from_text, self.block.autopath_zones)) or frozenset({names.ROOT})
+        return Searching(self._cluster, host, self.block.autopath, host_domains, self._client_domains, zones)
 
     def _tell(self) -> None:
         upstreams = ", ".join(str(each) for zone, each in self.forwarder.upstreams if zone == names.ROOT)
@@ -208,6 +212,18 @@ class Answering:
     def _route(self, zone: str, upstreams: Iterable[UpstreamAddress]) -> Route:
         excepted = frozenset(map(names.from_text, self.block.forward.excepted))
         return Route(names.from_text(zone), tuple(upstreams), self.block.forward.policy, excepted, self._manner)
+
+
+def _domains(conf: ResolvConf) -> tuple[Name, ...]:
+    return tuple(name for name in map(names.possible, conf.search) if name not in (None, names.ROOT))
+
+
+def _search_domains(path: str) -> tuple[Name, ...]:
+    """Those of a resolv.conf, if one is given. Raises BadConfig."""
+    try:
+        return _domains(resolv_conf.parse(Path(path).read_text(errors="replace"))) if path else ()
+    except OSError as error:
+        raise config.BadConfig(f"autopath-conf: {path}: {error.strerror}") from error
 
 
 def _origin(block: Block, settings: Config) -> tuple[object, ...]:
@@ -222,7 +238,7 @@ def _origin(block: Block, settings: Config) -> tuple[object, ...]:
 
 def _of_cache(block: Block) -> tuple[object, ...]:
     """The settings that decide what upstreams are asked for."""
-    return block.forward, block.cache, block.zone_files
+    return block.forward, block.cache, block.zone_files, block.autopath_conf, block.autopath_zones
 
 
 def kinds(settings: Config) -> tuple[type[KubernetesObject], ...]:

@@ -32,7 +32,6 @@ class Wanted(Struct, frozen=True):
 
 WANTED: dict[str, Wanted] = {
     "forward.failover": Wanted([], needed=True),
-    "autopath-zones": Wanted([]),
 }
 """Take a row out when the configuration has the setting: from then on it is filled in."""
 

@@ -154,12 +154,15 @@ def _endpoint(line: Reading) -> Settings:
 
 
 def autopath(reading: Reading, around: Surroundings) -> Settings:
-    if not reading.count("[ZONE...] @kubernetes", 1):
+    if not reading.count("[ZONE...] @kubernetes|FILE", 1):
         return {}
     *words, source = reading.words
     reading.no_lines()
-    if source != "@kubernetes":
+    zones = reading.zones(words) if words else around.zones
+    settings: Settings = {"autopath-zones": zone_texts(around.not_all(zones))}
+    if source == "@kubernetes":
+        return {**settings, "autopath": True}
+    if source.startswith("@"):
         reading.unsupported(f"{shown(source)} in the place of @kubernetes")
         return {}
-    zones = reading.zones(words) if words else around.zones
-    return {"autopath": True, "autopath-zones": zone_texts(around.not_all(zones))}
+    return {**settings, "autopath-conf": source}
