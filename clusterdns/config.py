@@ -18,6 +18,7 @@ from clusterdns.around import acl, dns64, patterns, query_log, rewrite, template
 from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
+from clusterdns.presentation import rcode_number
 from clusterdns.wire import Dialect
 from clusterdns.zones import LONGEST_TTL
 
@@ -54,17 +55,30 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """A file of the authorities that sign the certificates of clients. The system's unless given."""
 
 
+class Alternative(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """Upstreams that are asked after others have answered, if these say that there is nothing."""
+
+    upstreams: tuple[str, ...]
+    rcodes: tuple[str, ...] = ("NXDOMAIN",)
+    """The response codes that count as nothing."""
+    no_data: bool = False
+    """Whether an empty answer counts as nothing too."""
+
+
 class StubZone(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """A zone that has upstreams of its own."""
+    """A zone that has upstreams of its own; what is not said here is as for all other names."""
 
     zone: str
     upstreams: tuple[str, ...]
+    policy: Policy | None = None
+    force_tcp: bool | None = None
+    alternatives: tuple[Alternative, ...] = ()
 
 
 class Forward(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     upstreams: tuple[str, ...] = ()
-    """Who is asked for all other names: ADDRESS, ADDRESS:PORT or tls://ADDRESS#NAME. Those of `resolv-conf` unless
-    given."""
+    """Who is asked for all other names: ADDRESS, ADDRESS:PORT, tls://ADDRESS#NAME, or the path of a file such as
+    resolv.conf, which is read again when it changes. Those of `resolv-conf` unless given."""
 
     resolv_conf: str = "/etc/resolv.conf"
     """Where they stand otherwise; it is read again when it changes. Nothing is forwarded if this is empty too."""
@@ -73,7 +87,10 @@ class Forward(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """Zones with upstreams of their own."""
 
     excepted: tuple[str, ...] = field(name="except", default=())
-    """Zones that are never forwarded."""
+    """Zones that are not forwarded, but for `zones` within them."""
+
+    alternatives: tuple[Alternative, ...] = ()
+    """Who is asked next about names that the upstreams know nothing of, one after the other."""
 
     policy: Policy = "random"
     """Which upstream is asked first: `random` and `round-robin` spread the load, `sequential` prefers the first."""
@@ -92,6 +109,30 @@ class Forward(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     force_tcp: bool = False
     """Whether upstreams are asked over TCP only."""
+
+    failover: tuple[str, ...] = ()
+    """Response codes at which the next upstream is asked, beside SERVFAIL, NOTIMP and REFUSED."""
+
+    most_tries: int = 0
+    """How many upstreams are tried for a question that do not answer. 0: as many as there is time for."""
+
+    max_failures: int = 2
+    """After so many in a row an upstream is asked last, until it answers probes. 0: it is asked as ever."""
+
+    fail_fast: bool = False
+    """Whether nobody is asked while all upstreams have failed."""
+
+    probe_seconds: float = 0.5
+    """The pause before an upstream that failed is probed again; it grows to 30 s."""
+
+    probe_recursive: bool = True
+    """Whether probes ask for recursion."""
+
+    probe_domain: str = ""
+    """Probes ask for names in this zone. In the zone that the upstream is for unless given."""
+
+    kept_seconds: float = 10.0
+    """How long a connection is kept for the next question."""
 
     tls_ca: str = ""
     """A file of the authorities that sign the certificates of tls:// upstreams. The system's unless given."""
@@ -475,6 +516,10 @@ def _block_faults(block: Block) -> Iterator[str]:
         ("forward.try-seconds", block.forward.try_seconds, 0.05, 60),
         ("forward.seconds", block.forward.seconds, 0.05, 60),
         ("forward.in-flight", block.forward.in_flight, 1, 100_000),
+        ("forward.most-tries", block.forward.most_tries, 0, 1000),
+        ("forward.max-failures", block.forward.max_failures, 0, 1_000_000),
+        ("forward.probe-seconds", block.forward.probe_seconds, 0.01, 3600),
+        ("forward.kept-seconds", block.forward.kept_seconds, 0, 3600),
         ("cache.entries", block.cache.entries, 0, 100_000_000),
         ("cache.bytes", block.cache.bytes, 0, 1 << 40),
         ("cache.failure-seconds", block.cache.failure_seconds, 0, 300),
@@ -493,16 +538,21 @@ def _block_faults(block: Block) -> Iterator[str]:
         ("external.negative-ttl", block.external.negative_ttl, 0, 3600),
     )
     stubs = block.forward.zones
+    alternatives = (*block.forward.alternatives, *(one for each in stubs for one in each.alternatives))
     yield from _unreadable(
         ("names", block.names, names.from_text),
         ("listen", block.listen, listening),
         ("zone", block.zone, forward_zone),
         ("reverse-zone", block.reverse_zone, reverse_zones),
         ("fallthrough", block.fallthrough, names.from_text),
-        ("forward.upstreams", block.forward.upstreams, parse_address),
+        ("forward.upstreams", block.forward.upstreams, _upstream),
         ("forward.except", block.forward.excepted, names.from_text),
         ("forward.zones.zone", tuple(each.zone for each in stubs), names.from_text),
-        ("forward.zones.upstreams", tuple(one for each in stubs for one in each.upstreams), parse_address),
+        ("forward.zones.upstreams", tuple(one for each in stubs for one in each.upstreams), _upstream),
+        ("forward.alternatives.upstreams", tuple(one for each in alternatives for one in each.upstreams), _upstream),
+        ("forward.alternatives.rcodes", tuple(one for each in alternatives for one in each.rcodes), rcode_number),
+        ("forward.failover", block.forward.failover, rcode_number),
+        ("forward.probe-domain", (block.forward.probe_domain or ".",), names.from_text),
         ("hosts.zones", block.hosts.zones, names.from_text),
         ("hosts.fallthrough", block.hosts.fallthrough, names.from_text),
         ("cache.zones", block.cache.zones, names.from_text),
@@ -676,6 +726,16 @@ def _unreadable(*texts: tuple[str, tuple[str, ...], Callable[[str], object]]) ->
                 parse(value)
             except ValueError as error:
                 yield f"{setting}: {value!r}: {error}"
+
+
+def is_file(upstream: str) -> bool:
+    """Whether it is the path of a file that names upstreams, and no address."""
+    return "/" in upstream and "://" not in upstream
+
+
+def _upstream(text: str) -> object:
+    """Raises ValueError."""
+    return text if is_file(text) else parse_address(text)
 
 
 def _faulty_stub_zones(zones: Sequence[StubZone]) -> Iterator[str]:

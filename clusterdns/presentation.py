@@ -69,6 +69,14 @@ def rcode_text(number: int) -> str:
     return str(RCODE.forward.get(number, f"RCODE{number}"))
 
 
+def rcode_number(text: str) -> int:
+    """The number of a response code of four bits, such as NXDOMAIN. Raises ValueError."""
+    for number in range(16):
+        if text.upper() in (rcode_text(number), str(number)):
+            return number
+    raise ValueError("expected a response code such as NXDOMAIN")
+
+
 _RCODES = {each.value: each.name for each in Rcode}
 
 

@@ -234,6 +234,12 @@ class TestChecking:
             ),
             (Config(forward=Forward(try_seconds=0)), "forward.try-seconds: 0 is not between 0.05 and 60"),
             (Config(forward=Forward(seconds=61)), "forward.seconds: 61 is not between 0.05 and 60"),
+            (Config(forward=Forward(failover=("NO",))), "forward.failover: 'NO': expected a response code such as"),
+            (Config(forward=Forward(max_failures=-1)), "forward.max-failures: -1 is not between"),
+            (
+                Config(forward=Forward(alternatives=(config.Alternative(("x",)),))),
+                "forward.alternatives.upstreams: 'x': expected ADDRESS",
+            ),
             (Config(forward=Forward(in_flight=0)), "forward.in-flight: 0 is not between 1 and 100000"),
             (Config(cache=Cache(entries=-1)), "cache.entries: -1 is not between"),
             (Config(cache=Cache(ttl=(60, 30))), "cache.ttl: 60 to 30: the first is the lowest, the second the highest"),

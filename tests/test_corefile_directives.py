@@ -10,7 +10,6 @@ import pytest
 from clusterdns import __version__, config
 from clusterdns.corefile import translate
 from clusterdns.corefile.directives.watching import COMBINED_LOG_FORMAT, COMMON_LOG_FORMAT
-from clusterdns.corefile.settings import WANTED
 from tests.corefiles import corefile
 from tests.translated import block, cluster, external, translated, value
 
@@ -32,6 +31,16 @@ def zone_file(file: str, zones: list[str], **more: Any) -> dict[str, Any]:
         "negative-ttl": [0, 2147483647],
     }
     return {"file": file, "zones": zones, **usual, **more}
+
+
+def stub(zone: str, *upstreams: str, **own: Any) -> dict[str, Any]:
+    """A zone with upstreams of its own, as the configuration has it."""
+    unsaid = {"policy": None, "force-tcp": None, "alternatives": []}
+    return {"zone": zone, "upstreams": list(upstreams), **unsaid, **own}
+
+
+def alternative(*upstreams: str, rcodes: tuple[str, ...] = ("NXDOMAIN",), no_data: bool = False) -> dict[str, Any]:
+    return {"upstreams": list(upstreams), "rcodes": list(rcodes), "no-data": no_data}
 
 
 SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
@@ -152,7 +161,20 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
                 ("tls /etc/ca.pem", {"forward.tls-ca": "/etc/ca.pem"}),
                 ("tls c k", {"forward.tls-certificate": "c", "forward.tls-key": "k", "forward.tls-ca": ""}),
                 ("tls c k a", {"forward.tls-certificate": "c", "forward.tls-key": "k", "forward.tls-ca": "a"}),
-                ("failover SERVFAIL refused", {"forward.upstreams": ["192.0.2.1:53"]}),
+                ("failover SERVFAIL refused NOTIMPL", {"forward.failover": []}),
+                ("failover nxdomain FORMERR", {"forward.failover": ["NXDOMAIN", "FORMERR"]}),
+                ("max_fails 0", {"forward.max-failures": 0}),
+                ("max_connect_attempts 3", {"forward.most-tries": 3}),
+                ("failfast_all_unhealthy_upstreams", {"forward.fail-fast": True}),
+                ("expire 20s", {"forward.kept-seconds": 20.0}),
+                (
+                    "health_check 5s no_rec domain example.org",
+                    {
+                        "forward.probe-seconds": 5.0, "forward.probe-recursive": False,
+                        "forward.probe-domain": "example.org",
+                    },
+                ),
+                ("next NXDOMAIN", {"forward.alternatives": []}),
             )
         ),
         (
@@ -186,13 +208,13 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         (
             block("forward consul 192.0.2.1", "forward . 192.0.2.2"),
             {
-                "forward.zones": [{"zone": "consul", "upstreams": ["192.0.2.1:53"]}],
+                "forward.zones": [stub("consul", "192.0.2.1:53")],
                 "forward.upstreams": ["192.0.2.2:53"],
             },
         ),
         (
             block("forward consul 192.0.2.1"),
-            {"forward.zones": [{"zone": "consul", "upstreams": ["192.0.2.1:53"]}], "forward.upstreams": []},
+            {"forward.zones": [stub("consul", "192.0.2.1:53")], "forward.upstreams": []},
         ),
         (
             block("forward . 192.0.2.2", "forward consul 192.0.2.1"),
@@ -201,7 +223,7 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         (
             block("forward . 192.0.2.2 {", "except consul", "}", "forward consul 192.0.2.1"),
             {
-                "forward.zones": [{"zone": "consul", "upstreams": ["192.0.2.1:53"]}],
+                "forward.zones": [stub("consul", "192.0.2.1:53")],
                 "forward.upstreams": ["192.0.2.2:53"],
                 "forward.except": [],
             },
@@ -210,8 +232,8 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             block("forward consul 192.0.2.1 {", "except a.consul", "}", "forward . 192.0.2.2"),
             {
                 "forward.zones": [
-                    {"zone": "consul", "upstreams": ["192.0.2.1:53"]},
-                    {"zone": "a.consul", "upstreams": ["192.0.2.2:53"]},
+                    stub("consul", "192.0.2.1:53"),
+                    stub("a.consul", "192.0.2.2:53"),
                 ],
                 "forward.except": [],
             },
@@ -220,9 +242,55 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             block("forward a.b 192.0.2.1", "forward b 192.0.2.2", "forward c.b 192.0.2.3"),
             {
                 "forward.zones": [
-                    {"zone": "b", "upstreams": ["192.0.2.2:53"]},
-                    {"zone": "a.b", "upstreams": ["192.0.2.1:53"]},
+                    stub("b", "192.0.2.2:53"),
+                    stub("a.b", "192.0.2.1:53"),
                 ],
+            },
+        ),
+        (
+            block("forward a 192.0.2.1 {", "except b.a", "}", "forward c.b.a 192.0.2.2"),
+            {
+                "forward.zones": [stub("a", "192.0.2.1:53"), stub("c.b.a", "192.0.2.2:53")],
+                "forward.except": ["b.a"],
+            },
+        ),
+        (
+            block("forward a /etc/a.conf", "forward . 192.0.2.1 /etc/resolv.conf"),
+            {
+                "forward.zones": [stub("a", "/etc/a.conf")], "forward.resolv-conf": "",
+                "forward.upstreams": ["192.0.2.1:53", "/etc/resolv.conf"],
+            },
+        ),
+        (
+            block("forward a 192.0.2.1 {", "force_tcp", "policy sequential", "}", "forward . 192.0.2.2"),
+            {
+                "forward.zones": [stub("a", "192.0.2.1:53", **{"force-tcp": True, "policy": "sequential"})],
+                "forward.policy": "random", "forward.force-tcp": False,
+            },
+        ),
+        (
+            block(
+                "forward . 192.0.2.1 {", "next NXDOMAIN refused", "}",
+                "forward . 192.0.2.2 {", "next_on_nodata", "}",
+                "forward . 192.0.2.3",
+                "forward . 192.0.2.4",
+            ),
+            {
+                "forward.upstreams": ["192.0.2.1:53"],
+                "forward.alternatives": [
+                    alternative("192.0.2.2:53", rcodes=("NXDOMAIN", "REFUSED")),
+                    alternative("192.0.2.3:53", rcodes=(), no_data=True),
+                ],
+            },
+        ),
+        (
+            block("forward a 192.0.2.1 {", "next NXDOMAIN", "}", "forward b 192.0.2.2", "forward . /etc/resolv.conf"),
+            {
+                "forward.zones": [
+                    stub("a", "192.0.2.1:53", alternatives=[alternative("/etc/resolv.conf")]),
+                    stub("b", "192.0.2.2:53"),
+                ],
+                "forward.resolv-conf": "/etc/resolv.conf",
             },
         ),
         (
@@ -588,10 +656,3 @@ class TestWhatEachDirectiveBecomes:
             ),
         )
         assert translate(turned).config == translate(found).config
-
-
-class TestSettingsThatTheConfigurationLacks:
-    @pytest.mark.parametrize("path", WANTED)
-    def test_are_wanted_only_as_long_as_it_does(self, path: str) -> None:
-        with pytest.raises(KeyError):
-            value(config.Config(), path)

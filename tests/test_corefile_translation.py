@@ -135,36 +135,30 @@ FAULTS: dict[str, list[str]] = {
         "Corefile:6: another labels than the server block at /etc/coredns/Corefile:1 has: not supported",
     ],
     block("forward ."): ["Corefile:2: forward: expected FROM TO..., not ."],
-    block("forward . 192.0.2.999 https://9.9.9.9 ns.example.org /etc/resolv.conf 192.0.2.1"): [
+    block("forward . 192.0.2.999 https://9.9.9.9 ns.example.org 192.0.2.1"): [
         "Corefile:2: forward: 192.0.2.999: expected ADDRESS, ADDRESS:PORT or tls://ADDRESS#NAME",
         "Corefile:2: forward: https://9.9.9.9: not supported",
         "Corefile:2: forward: the name ns.example.org in the place of an address: not supported",
-        "Corefile:2: forward: /etc/resolv.conf together with other upstreams: not supported",
     ],
     block(f"forward . {'192.0.2.1 ' * 16}"): ["Corefile:2: forward: expected at most 15 upstreams, not 16"],
-    block("forward . 192.0.2.1 {", "policy best", "max_concurrent -1", "health_check 5", "spray", "}"): [
+    block(
+        "forward . 192.0.2.1 {", "policy best", "max_concurrent -1", "health_check 5", "spray", "next NO",
+        "failover NOERROR", "health_check 1s rec", "}",
+    ): [
         "Corefile:3: forward: policy: expected random, round_robin or sequential, not best",
         "Corefile:4: forward: max_concurrent: expected a number of 0 or more, not -1",
-        "Corefile:5: forward: health_check: expected a duration such as 5s or 1h30m, not 5",
+        "Corefile:5: forward: health_check: expected a duration such as 5s or 1h30m from 0s to 3600s, not 5",
         "Corefile:6: forward: spray: not supported",
-    ],
-    block("forward . 192.0.2.1 {", "failover NXDOMAIN", "}"): [
-        "Corefile:2: forward: forward.failover: not supported",
+        "Corefile:7: forward: next: NO: expected a response code such as NXDOMAIN",
+        "Corefile:8: forward: failover: expected response codes other than NOERROR",
+        "Corefile:9: forward: health_check: expected DURATION [no_rec] [domain NAME], not 1s rec",
     ],
     cluster("endpoint https://a", "tls cert ca"): [
         "Corefile:4: kubernetes: tls: expected three files: CERT KEY CACERT, not cert ca",
     ],
-    block("forward a 192.0.2.1 {", "except b.a", "}", "forward c.b.a 192.0.2.2"): [
-        "Corefile:5: forward: c.b.a within a zone that is not forwarded: not supported",
-    ],
-    block("forward a /etc/resolv.conf", "forward . 192.0.2.1"): [
-        "Corefile:2: forward: /etc/resolv.conf for a only: not supported",
-    ],
-    block("forward a 192.0.2.1", "forward . 192.0.2.2 {", "force_tcp", "}"): [
-        "Corefile:3: forward: another force-tcp than /etc/coredns/Corefile:2 has: not supported",
-    ],
-    block("forward a 192.0.2.1 {", "next NXDOMAIN", "}", "forward . 192.0.2.2"): [
-        "Corefile:3: forward: next: not supported",
+    block("forward a tls://192.0.2.1 {", "tls a.pem", "}", "forward . 192.0.2.2 {", "max_fails 5", "}"): [
+        "Corefile:5: forward: another tls-ca than /etc/coredns/Corefile:2 has: not supported",
+        "Corefile:5: forward: another max-failures than /etc/coredns/Corefile:2 has: not supported",
     ],
     "tls://. {\n}": ["Corefile:1: tls://: expected the directive tls CERT KEY in its server block"],
     "tls://. {\ntls cert\n}": [
@@ -302,9 +296,9 @@ WARNINGS = {
     cluster("ttl 30 5"): ["Corefile:3: kubernetes: ttl: only the first word is used: 30"],
     cluster("endpoint http://a http://b"): ["Corefile:3: kubernetes: endpoint: only the first one is used: http://a"],
     cluster("endpoint http://a", "kubeconfig b"): ["Corefile:2: kubernetes: endpoint does nothing beside kubeconfig"],
-    block("forward . 192.0.2.1 {", "max_fails 3", "expire 10s", "}"): [
-        "Corefile:3: forward: max_fails: it does nothing here",
-        "Corefile:4: forward: expire: it does nothing here: connections are kept while they are of use",
+    block("forward . 192.0.2.1 {", "max_idle_conns 3", "max_age 10s", "}"): [
+        "Corefile:3: forward: max_idle_conns: it does nothing here: an upstream has eight connections at most",
+        "Corefile:4: forward: max_age: it does nothing here: connections are kept while they are of use",
     ],
     block("forward . 192.0.2.1", "forward a 192.0.2.2"): [
         "Corefile:3: forward: it does nothing: what stands before it takes all its names",

@@ -29,13 +29,13 @@ def faulty() -> Iterator[Faulty]:
 
 @pytest.fixture
 def upstream(faulty: Faulty) -> Upstream:
-    return Upstream(parse_address(f"{faulty.address}:{faulty.port}"), Manner())
+    return Upstream(parse_address(f"{faulty.address}:{faulty.port}"), Manner(probe_seconds=0.005))
 
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of a hundredth of what they are."""
-    for name in ("PROBE_SECONDS", "SHORTEST_PAUSE_SECONDS", "LONGEST_PAUSE_SECONDS"):
+    for name in ("PROBE_SECONDS", "LONGEST_PAUSE_SECONDS"):
         monkeypatch.setattr(health, name, getattr(health, name) / 100)
 
 

@@ -2,9 +2,9 @@
 
 This is the one place where parts are put together: a source feeds the indexes, an index answers, the server asks.
 
-    answering  ->  views  ->  running              ->  serving
-    one block      pages      all blocks, source,      from the first configuration
-                              sockets                  to the last signal
+    routes     ->  answering  ->  views  ->  running              ->  serving
+    upstreams      one block      pages      all blocks, source,      from the first configuration
+    of a block                               sockets                  to the last signal
 """
 
 from clusterdns.app.answering import Answering

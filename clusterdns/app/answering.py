@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from clusterdns import config, names, resolv_conf
 from clusterdns.app import certificates
+from clusterdns.app.routes import files, routes
 from clusterdns.around import (
     acl,
     any_type,
@@ -27,7 +28,7 @@ from clusterdns.around import (
 )
 from clusterdns.cache import Cache, CacheLimits
 from clusterdns.elsewhere import Elsewhere
-from clusterdns.forward import Forwarder, HostResolver, Manner, Patience, Route, UpstreamAddress, parse_address
+from clusterdns.forward import Forwarder, HostResolver, Manner, Patience
 from clusterdns.index import Index
 from clusterdns.nodes import External, Zone
 from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
@@ -41,9 +42,10 @@ from clusterdns.wire import Dialect
 from clusterdns.zones import ServedZones
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from clusterdns.config import Block, Config
+    from clusterdns.forward import UpstreamAddress
     from clusterdns.names import Address, Name
     from clusterdns.objects import KubernetesObject
     from clusterdns.resolv_conf import ResolvConf
@@ -80,10 +82,10 @@ class Answering:
         self.tls: certificates.ForUpstreams = certificates.for_upstreams(
             given, former.tls if former is not None else None
         )
-        self._manner = Manner(given.random_letter_case, given.force_tcp, self.tls.context)
-        routes = [self._route(each.zone, map(parse_address, each.upstreams)) for each in given.zones]
-        routes.append(self._route(".", map(parse_address, given.upstreams)))
-        self.forwarder = Forwarder(routes, Patience(given.try_seconds, given.seconds))
+        self._manner = _manner(given, self.tls)
+        self._named: dict[str, tuple[UpstreamAddress, ...]] = {}
+        """The upstreams that files name."""
+        self.forwarder = Forwarder(routes(given, self._manner, {}), Patience(given.try_seconds, given.seconds))
         keeps_cache = former is not None and _of_cache(former.block) == _of_cache(block)
         fresh = Cache(_cache_limits(block.cache), time.monotonic)
         self.cache: Cache = former.cache if former is not None and keeps_cache else fresh
@@ -158,11 +160,13 @@ class Answering:
         """Ask upstreams, and keep up with what the files say from now on."""
         self.index.apply(self._told)
         self.index.forget_replies()  # they may have been made for other settings
-        if self.block.forward.resolv_conf:
-            host = HostResolver(Path(self.block.forward.resolv_conf), listening)
+        given = self.block.forward
+        followed = [given.resolv_conf] if given.resolv_conf else []
+        for path in dict.fromkeys([*followed, *files(given)]):
+            host = HostResolver(path, listening)
             self._take(host, host.read())
             self._following.append(asyncio.create_task(self._follow(host)))
-        if self.block.forward.upstreams:
+        if given.upstreams:
             self._tell()
         self._following.append(asyncio.create_task(self._follow_hosts()))
         self._following.append(asyncio.create_task(self._follow_zone_files()))
@@ -191,9 +195,13 @@ class Answering:
             self._take(host, conf)
 
     def _take(self, host: HostResolver, conf: ResolvConf) -> None:
-        if not self.block.forward.upstreams:
-            self.forwarder.put(self._route(".", host.upstreams()))
+        if host.path in files(self.block.forward):
+            self._named[host.path] = host.upstreams()
+            for route in routes(self.block.forward, self._manner, self._named):
+                self.forwarder.put(route)
             self._tell()
+        if host.path != self.block.forward.resolv_conf:
+            return
         domains = _domains(conf)
         host_list = SearchList(domains, conf.ndots) if self._searches and domains else None
         searching = self._searching(host_list, domains)
@@ -208,10 +216,6 @@ class Answering:
     def _tell(self) -> None:
         upstreams = ", ".join(str(each) for zone, each in self.forwarder.upstreams if zone == names.ROOT)
         log.info("upstreams: %s", upstreams or "none; names of others are refused")
-
-    def _route(self, zone: str, upstreams: Iterable[UpstreamAddress]) -> Route:
-        excepted = frozenset(map(names.from_text, self.block.forward.excepted))
-        return Route(names.from_text(zone), tuple(upstreams), self.block.forward.policy, excepted, self._manner)
 
 
 def _domains(conf: ResolvConf) -> tuple[Name, ...]:
@@ -347,6 +351,19 @@ def _zone_file(given: config.ZoneFile) -> ZoneFile:
     fall_through = frozenset(map(names.from_text, given.fallthrough))
     path = Path(given.file)
     return ZoneFile(path, zones, fall_through, given.needed, given.followed, given.ttl, given.negative_ttl)
+
+
+def _manner(given: config.Forward, tls: certificates.ForUpstreams) -> Manner:
+    return Manner(
+        given.random_letter_case,
+        given.force_tcp,
+        tls.context,
+        given.max_failures,
+        given.probe_seconds,
+        given.probe_recursive,
+        names.from_text(given.probe_domain) if given.probe_domain else None,
+        given.kept_seconds,
+    )
 
 
 def _cache_limits(given: config.Cache) -> CacheLimits:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from clusterdns import config
+from clusterdns.app.routes import upstream_texts
 from clusterdns.forward import parse_address
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class ForUpstreams(Struct, frozen=True):
 
 def for_upstreams(given: Forward, former: ForUpstreams | None) -> ForUpstreams:
     """The former one, if nothing has changed: to load the system's authorities takes a while. Raises BadConfig."""
-    upstreams = [*given.upstreams, *(one for each in given.zones for one in each.upstreams)]
+    upstreams = [each for each in upstream_texts(given) if not config.is_file(each)]
     named = _forwarded(given)
     if not any(named) and not any(parse_address(each).tls for each in upstreams):
         return ForUpstreams(None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-from msgspec import Struct
 
 from clusterdns.config import Block, Config
 from clusterdns.names import labels
@@ -17,23 +16,6 @@ if TYPE_CHECKING:
 
 Settings: TypeAlias = dict[str, Any]
 """`{"ttl": 30, "cache.entries": 9984}`: what a server block says, as text, numbers, lists."""
-
-
-class Wanted(Struct, frozen=True):
-    """A setting that the configuration does not have yet."""
-
-    usual: object
-    """What the server does without it."""
-    needed: bool = False
-    """Whether it would answer otherwise than it is told to: such a setting is not supported, others do nothing."""
-    shared: bool = False
-    """Whether it belongs to the whole configuration, not to one block."""
-
-
-WANTED: dict[str, Wanted] = {
-    "forward.failover": Wanted([], needed=True),
-}
-"""Take a row out when the configuration has the setting: from then on it is filled in."""
 
 UNSAID: Settings = {
     "cluster": False,
@@ -59,15 +41,13 @@ _SHARED = frozenset(
 
 def is_shared(path: str) -> bool:
     """Whether a setting is one of the whole configuration."""
-    return WANTED[path].shared if path in WANTED else path.partition(".")[0] in _SHARED
+    return path.partition(".")[0] in _SHARED
 
 
 def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"cache.ttl": …}` as `{"cache": {"ttl": …}}`, without what is only wanted."""
+    """`{"cache.ttl": …}` as `{"cache": {"ttl": …}}`."""
     made: dict[str, Any] = {}
     for path, value in settings.items():
-        if path in WANTED:
-            continue
         *groups, name = path.split(".")
         within = made
         for group in groups:

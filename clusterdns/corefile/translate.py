@@ -16,7 +16,7 @@ from clusterdns.corefile.directives import OFTEN, ONCE, Surroundings, within
 from clusterdns.corefile.directives.listening import EVERYWHERE, address_and_port
 from clusterdns.corefile.keys import served_zones
 from clusterdns.corefile.reading import Findings, Reading
-from clusterdns.corefile.settings import UNSAID, WANTED, Settings, is_shared, nested, shown_settings, zone_texts
+from clusterdns.corefile.settings import UNSAID, Settings, is_shared, nested, shown_settings, zone_texts
 from clusterdns.corefile.words import CorefileError, Fault, Place
 
 if TYPE_CHECKING:
@@ -129,13 +129,6 @@ def _block(block: ServerBlock, zones: Sequence[ServedZone], findings: Findings) 
         settings |= said
         sayers.update(dict.fromkeys(said, readings[0]))
     _settle(settings, around, sayers)
-    for path, sayer in sayers.items():
-        wanted = WANTED.get(path)
-        if wanted and settings[path] != wanted.usual:
-            if wanted.needed:
-                sayer.unsupported(path)
-            else:
-                sayer.warn(f"{path} does nothing yet")
     return settings
 
 

@@ -42,6 +42,8 @@ class Asking:
     """A question to these upstreams, the first one first.
 
     done: is given the response, later and in any case: SERVFAIL with the reason if nobody answers.
+    failover: response codes at which the next upstream is asked, beside those of the UNWILLING.
+    most_tries: how many upstreams are tried that do not answer; 0 for any number.
     """
 
     def __init__(
@@ -50,11 +52,16 @@ class Asking:
         upstreams: Sequence[Upstream],
         patience: Patience,
         done: Callable[[Asking, Response], None],
+        *,
+        failover: frozenset[int] = frozenset(),
+        most_tries: int = 0,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self._asked = asked
         self._upstreams = upstreams
         self._patience = patience
+        self._sends_on = UNWILLING | failover
+        self._most_tries = most_tries
         self._tries: list[Try] = []
         self._turn = 0
         self._complaints: dict[str, str] = {}
@@ -90,14 +97,19 @@ class Asking:
 
     def _is_late(self, upstream: Upstream) -> None:
         self._complain(upstream, "silent")
-        self._try_next()
+        if self._may_try_again:
+            self._try_next()
+
+    @property
+    def _may_try_again(self) -> bool:
+        return not self._most_tries or self._turn < self._most_tries
 
     def _take(self, one: Try, response: Response) -> None:
         if self._is_over:
             return
         self._tries.remove(one)
         one.upstream.failures = 0
-        is_unwilling = response.rcode in UNWILLING or response.is_truncated
+        is_unwilling = response.rcode in self._sends_on or response.is_truncated
         if is_unwilling and self._turn < len(self._upstreams):
             self._unwilling = response
             self._next.cancel()
@@ -112,11 +124,13 @@ class Asking:
             return
         self._tries.remove(one)
         self._complain(one.upstream, why)
-        if self._turn < len(self._upstreams):
+        if self._turn < len(self._upstreams) and self._may_try_again:
             self._next.cancel()
             self._try_next()
         elif self._tries:
             pass
+        elif not self._may_try_again:
+            self.give_up()
         elif self._unwilling is None and self._turn < ROUNDS * len(self._upstreams) and not one.upstream.is_looping:
             self._next.cancel()
             self._next = self._loop.call_later(ROUND_PAUSE_SECONDS, self._try_next)

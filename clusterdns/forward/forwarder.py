@@ -14,11 +14,11 @@ from clusterdns.forward.asking import Asking, Patience
 from clusterdns.forward.health import Prober
 from clusterdns.forward.upstream import Manner, Upstream
 from clusterdns.names import Name
-from clusterdns.records import Reason, ReasonCode
+from clusterdns.records import Rcode, Reason, ReasonCode
 from clusterdns.responses import failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from clusterdns.forward.upstream import Asked
     from clusterdns.records import Question
@@ -34,17 +34,37 @@ class Route(Struct, frozen=True):
     upstreams: tuple[UpstreamAddress, ...]
     policy: Policy = "random"
     excepted: frozenset[Name] = frozenset()
-    """Zones within it that are not forwarded."""
+    """Zones within it that are not forwarded, except for what is in the zone of another route."""
     manner: Manner = Manner()
+    failover: frozenset[int] = frozenset()
+    """Response codes at which the next upstream is asked, beside SERVFAIL and the like."""
+    most_tries: int = 0
+    """How many upstreams are tried for a question that do not answer. 0: any number."""
+    fails_fast: bool = False
+    """Whether nobody is asked while all upstreams are known to have failed."""
+    after: Route | None = None
+    """Is taken for a question as well, in the place of this route's response, if that has one of `after_rcodes`..."""
+    after_rcodes: frozenset[int] = frozenset()
+    after_no_data: bool = False
+    """...or no answer at all."""
+
+    def leads_on(self, response: Response) -> bool:
+        has_no_data = response.rcode == Rcode.NOERROR and not response.counts[0]
+        return response.rcode in self.after_rcodes or (self.after_no_data and has_no_data)
 
 
 class _Way:
     """A route as it stands."""
 
-    def __init__(self, route: Route, upstreams: list[Upstream]) -> None:
+    def __init__(self, route: Route, known: Mapping[UpstreamAddress, Upstream]) -> None:
         self.route = route
-        self.upstreams = upstreams
+        self.upstreams = [known.get(each) or Upstream(each, route.manner) for each in dict.fromkeys(route.upstreams)]
+        self.after = None if route.after is None else _Way(route.after, known)
         self._turn = 0
+
+    def all_upstreams(self) -> list[Upstream]:
+        """These, and those of the ways after it."""
+        return [*self.upstreams, *(self.after.all_upstreams() if self.after else ())]
 
     def order(self) -> list[Upstream]:
         """All upstreams that may be asked: those that answer in the order of the policy, then those that failed."""
@@ -69,13 +89,11 @@ class Forwarder:
         self._ways: dict[Name, _Way] = {}
         self._askings: dict[Asking, None] = {}
         for route in routes:
-            upstreams = [Upstream(each, route.manner) for each in dict.fromkeys(route.upstreams)]
-            self._ways[route.zone] = _Way(route, upstreams)
+            self._ways[route.zone] = _Way(route, {})
 
     def start(self) -> None:
-        for way in self._ways.values():
-            for upstream in way.upstreams:
-                self._prober.check(upstream, way.route.zone)
+        for zone, upstream in self.upstreams:
+            self._prober.check(upstream, zone)
 
     def stop(self) -> None:
         """Whoever still waits is told that nobody answered, and whoever comes now is told at once."""
@@ -88,17 +106,18 @@ class Forwarder:
     @property
     def upstreams(self) -> list[tuple[Name, Upstream]]:
         """All of them, each with the zone that it is asked about."""
-        return [(zone, each) for zone, way in self._ways.items() for each in way.upstreams]
+        return [(zone, each) for zone, way in self._ways.items() for each in way.all_upstreams()]
 
     def put(self, route: Route) -> None:
         """Take a route in place of the zone's former one; an upstream that is in both goes on as it is."""
         way = self._ways.get(route.zone)
-        known = {each.address: each for each in way.upstreams} if way and way.route.manner == route.manner else {}
-        fresh = [known.get(each) or Upstream(each, route.manner) for each in dict.fromkeys(route.upstreams)]
-        for upstream in way.upstreams if way else ():
+        before = way.all_upstreams() if way else []
+        known = {each.address: each for each in before} if way and way.route.manner == route.manner else {}
+        self._ways[route.zone] = _Way(route, known)
+        fresh = self._ways[route.zone].all_upstreams()
+        for upstream in before:
             if upstream not in fresh:
                 self._retire(upstream)
-        self._ways[route.zone] = _Way(route, fresh)
         for upstream in fresh:
             self._prober.check(upstream, route.zone)
 
@@ -112,9 +131,11 @@ class Forwarder:
 
     def ask(self, asked: Asked, done: Callable[[Response], None]) -> None:
         """Ask, and hand over the response in bounded time: SERVFAIL with the reason if nobody answers."""
-        way = self._way(asked.question.name)
+        self._ask_along(self._way(asked.question.name), asked, done)
+
+    def _ask_along(self, way: _Way | None, asked: Asked, done: Callable[[Response], None]) -> None:
         upstreams = way.order() if way and not self._is_over else []
-        if way is None or not upstreams:
+        if way is None or not upstreams or (way.route.fails_fast and all(each.is_down for each in upstreams)):
             nobody = failure(asked.question.name, Reason(self._why_nobody(way), ReasonCode.NO_REACHABLE_AUTHORITY))
             asyncio.get_running_loop().call_soon(done, nobody)
             return
@@ -122,14 +143,23 @@ class Forwarder:
         def over(asking: Asking, response: Response) -> None:
             self._askings.pop(asking, None)
             self._check_failed(way, upstreams)
-            done(response)
+            if way.after is not None and way.route.leads_on(response):
+                self._ask_along(way.after, asked, done)
+            else:
+                done(response)
 
-        self._askings[Asking(asked, upstreams, self._patience, over)] = None
+        route = way.route
+        asking = Asking(asked, upstreams, self._patience, over, failover=route.failover, most_tries=route.most_tries)
+        self._askings[asking] = None
 
     def _why_nobody(self, way: _Way | None) -> str:
         if self._is_over:
             return "this server stops"
-        return "every upstream leads back to this server" if way else "there is no upstream"
+        if way is None:
+            return "there is no upstream"
+        if any(each.is_down and not each.is_looping for each in way.upstreams):
+            return "no upstream answered when it was asked last"
+        return "every upstream leads back to this server"
 
     def _check_failed(self, way: _Way, upstreams: Iterable[Upstream]) -> None:
         for each in upstreams:
@@ -137,15 +167,13 @@ class Forwarder:
                 self._prober.check(each, way.route.zone)
 
     def _way(self, name: Name) -> _Way | None:
-        way = self._ways.get(name)
+        way, skipped = self._ways.get(name), [name]
         for ancestor in names.ancestors(name) if way is None else ():
+            skipped.append(ancestor)
             way = self._ways.get(ancestor)
             if way is not None:
                 break
-        if way is None or not way.upstreams:
-            return None
-        excepted = way.route.excepted
-        if excepted and (name in excepted or any(each in excepted for each in names.ancestors(name))):
+        if way is None or not way.upstreams or not way.route.excepted.isdisjoint(skipped):
             return None
         return way
 

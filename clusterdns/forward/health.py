@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("clusterdns.forward")
 
 PROBE_SECONDS = 5.0
-SHORTEST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 MOST_PROBES = 1000
 """Names of probes that are remembered: their questions may come back late."""
@@ -64,13 +63,15 @@ class Prober:
         return True
 
     async def _check(self, upstream: Upstream, zone: Name) -> None:
-        pause = SHORTEST_PAUSE_SECONDS
+        manner = upstream.manner
+        pause = manner.probe_seconds
+        longest_pause = max(pause, LONGEST_PAUSE_SECONDS)
         said = False
         while True:
-            name = names.below(str(secrets.randbits(63)), str(secrets.randbits(63)), parent=zone)
+            name = names.below(str(secrets.randbits(63)), str(secrets.randbits(63)), parent=manner.probe_domain or zone)
             complaint = await self._probe(upstream, zone, name)
             if name in self._returned:
-                pause = LONGEST_PAUSE_SECONDS
+                pause = longest_pause
             elif not complaint:
                 if upstream.is_looping or said:
                     log.warning("upstream %s is back", upstream)
@@ -81,7 +82,7 @@ class Prober:
                 said = True
                 log.warning("upstream %s does not answer: %s; it is left out until it does", upstream, complaint)
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 - only so that not all come at once
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, longest_pause)
 
     async def _probe(self, upstream: Upstream, zone: Name, name: Name) -> str:
         """Why there is no response; empty if there is one."""
@@ -100,7 +101,8 @@ class Prober:
             if not done.done():
                 done.set_result(why)
 
-        one = Try(upstream, Asked(Question(name, Type.HINFO), RD), answered, failed)
+        flags = RD if upstream.manner.probe_recursive else 0
+        one = Try(upstream, Asked(Question(name, Type.HINFO), flags), answered, failed)
         one.start()
         try:
             async with asyncio.timeout(PROBE_SECONDS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterdns import resolv_conf
@@ -12,7 +13,6 @@ from clusterdns.forward.address import UpstreamAddress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
 
     from clusterdns.resolv_conf import ResolvConf
 
@@ -32,8 +32,9 @@ class HostResolver:
     listening: our own addresses as they are bound. One of them in the file would lead back to us, so it is left out.
     """
 
-    def __init__(self, path: Path, listening: Sequence[tuple[str, int]] = ()) -> None:
-        self._path = path
+    def __init__(self, path: str, listening: Sequence[tuple[str, int]] = ()) -> None:
+        self.path = path
+        self._path = Path(path)
         self._listening = [host for host, port in listening if port == DNS_PORT]
         self._text = ""
         self._is_missing = False

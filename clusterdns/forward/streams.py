@@ -50,9 +50,12 @@ class Pending:
 class Streams:
     """The connections to one upstream."""
 
-    def __init__(self, address: UpstreamAddress, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, address: UpstreamAddress, tls: ssl.SSLContext | None, kept_seconds: float = KEPT_SECONDS
+    ) -> None:
         self._address = address
         self._tls = tls
+        self._kept_seconds = kept_seconds
         self._open: list[Stream] = []
 
     def ask(self, query: bytes, take: Callable[[bytes], bool], fail: Callable[[str], None]) -> Pending:
@@ -68,7 +71,7 @@ class Streams:
         usable = [each for each in self._open if each.is_usable]
         stream = min(usable, key=lambda each: each.load, default=None)
         if stream is None or (stream.load >= PIPELINE and len(usable) < MOST_STREAMS):
-            stream = Stream(self._lost)
+            stream = Stream(self._lost, self._kept_seconds)
             self._open.append(stream)
             stream.connect(self._address, self._tls)
         stream.send(pending)
@@ -87,8 +90,9 @@ class Streams:
 class Stream(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, lost: Callable[[Stream, str, list[Pending]], None]) -> None:
+    def __init__(self, lost: Callable[[Stream, str, list[Pending]], None], kept_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
+        self._kept_seconds = kept_seconds
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -199,7 +203,7 @@ class Stream(asyncio.Protocol):
         if self._is_stale:
             self.abort("it has grown stale")
         elif self._idle is None:
-            self._idle = self._loop.call_later(KEPT_SECONDS, self.abort, "it is not needed")
+            self._idle = self._loop.call_later(self._kept_seconds, self.abort, "it is not needed")
 
     def _end(self, why: str) -> None:
         if self._is_over:

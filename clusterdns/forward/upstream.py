@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from clusterdns.durations import Durations
 from clusterdns.forward.datagrams import Datagram
-from clusterdns.forward.streams import Pending, Streams
+from clusterdns.forward.streams import KEPT_SECONDS, Pending, Streams
+from clusterdns.names import Name
 from clusterdns.queries import HEADER, OPCODE, QR, TC, Edns, FormatError, write_query
 from clusterdns.records import Question, Rcode
 from clusterdns.responses import read_response
@@ -27,9 +28,6 @@ UDP_SIZE = 1232
 
 PLAIN_SECONDS = 600.0
 """How long an upstream that did not know EDNS is asked without."""
-
-MOST_FAILURES = 2
-"""In a row, until an upstream is left out."""
 
 
 class Asked(Struct, frozen=True):
@@ -48,6 +46,16 @@ class Manner(Struct, frozen=True):
     """Whether the question's letters are in random case, which the response has to repeat (0x20)."""
     force_tcp: bool = False
     tls: ssl.SSLContext | None = None
+    most_failures: int = 2
+    """In a row, until an upstream is left out. 0: none ever is."""
+    probe_seconds: float = 0.5
+    """The first pause between the probes of one that failed."""
+    probe_recursive: bool = True
+    """Whether probes ask for recursion."""
+    probe_domain: Name | None = None
+    """Probes ask for names below it; below the zone that the upstream is for if it is not set."""
+    kept_seconds: float = KEPT_SECONDS
+    """How long a connection is kept for the next query."""
 
 
 class Upstream:
@@ -56,7 +64,7 @@ class Upstream:
     def __init__(self, address: UpstreamAddress, manner: Manner) -> None:
         self.address = address
         self.manner = manner
-        self.streams = Streams(address, manner.tls if address.tls else None)
+        self.streams = Streams(address, manner.tls if address.tls else None, manner.kept_seconds)
         self.failures = 0
         """In a row."""
         self.is_looping = False
@@ -72,7 +80,7 @@ class Upstream:
 
     @property
     def is_down(self) -> bool:
-        return self.failures >= MOST_FAILURES
+        return 0 < self.manner.most_failures <= self.failures
 
     def close(self) -> None:
         self.streams.close()
