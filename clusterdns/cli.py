@@ -189,7 +189,7 @@ def check(ctx: click.Context, form: str | None, **given: Any) -> None:
     """  # noqa: D301
     del ctx
     with _plain_words():
-        settings, warnings, understood, _ = _effective(**given)
+        settings, warnings, understood, *_ = _effective(**given)
     for warning in warnings:
         click.echo(f"clusterdns: {warning}", err=True)
     if form == "text" or (form is None and (given["corefile"] or given["kube_dns"])):
@@ -201,10 +201,10 @@ def check(ctx: click.Context, form: str | None, **given: Any) -> None:
 
 def _load(given: dict[str, Any]) -> app.Loaded:
     """The settings as files and options have them now. Raises BadConfig and CorefileError."""
-    settings, warnings, _, files = _effective(**given)
+    settings, warnings, _, files, patterns = _effective(**given)
     for warning in warnings:
         logging.getLogger("clusterdns").warning("%s", warning)
-    return app.Loaded(settings, files)
+    return app.Loaded(settings, files, patterns)
 
 
 def _effective(
@@ -219,14 +219,16 @@ def _effective(
     tls_certificate: str | None,
     tls_key: str | None,
     **given: Any,
-) -> tuple[config.Config, Sequence[object], Sequence[str], tuple[Path, ...]]:
-    """The settings in effect, what they warn of, what others' files were understood to say, and all files.
+) -> tuple[config.Config, Sequence[object], Sequence[str], tuple[Path, ...], tuple[Path, ...]]:
+    """The settings in effect, what they warn of, what others' files were understood to say, all files, and the patterns
+    that those were found by.
 
     Raises BadConfig and CorefileError.
     """
     warnings: Sequence[object] = ()
     understood: Sequence[str] = ()
     files: tuple[Path, ...] = (file,) if file else ()
+    patterns: tuple[Path, ...] = ()
     settings = config.Config()
     if file and corefile:
         raise config.BadConfig("--config and --corefile: settings come from one of them")
@@ -238,7 +240,7 @@ def _effective(
         from clusterdns import corefile as corefiles  # noqa: PLC0415
 
         read = corefiles.read(corefile, corefiles.Disk(), os.environ)
-        files = tuple(read.files)
+        files, patterns = read.files, read.patterns
         translation = corefiles.translate(read, lenient=lenient)
         settings, warnings, understood = translation.config, translation.warnings, translation.understood
     if kube_dns:
@@ -262,7 +264,7 @@ def _effective(
     given["reverse_zone"] = tuple(each for each in zone if config.is_reverse(each))
     settings = msgspec.structs.replace(settings, **{k: v for k, v in given.items() if v not in (None, ())})
     config.check(settings)
-    return settings, warnings, understood, files
+    return settings, warnings, understood, files, patterns
 
 
 @contextmanager

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from aiohttp import web
 
 from clusterdns.server import CannotListen, address_text, why
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Mapping
+
+    _Page: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 
 log = logging.getLogger("clusterdns")
 
@@ -29,30 +32,53 @@ class Views:
         self._fault = fault
         self._missing = missing
         self._metrics = metrics
-        self._runners: list[web.AppRunner] = []
+        self._pages: dict[tuple[str, int], Collection[str]] = {}
+        self._runners: dict[tuple[str, int], web.AppRunner] = {}
 
-    async def start(self, *addresses: tuple[str, int], paths: Collection[str] = ()) -> None:
-        """The pages on each of the addresses; only those of these paths, if there are any. Raises CannotListen."""
-        pages = {"/health": self._health, "/ready": self._ready, "/metrics": self._show_metrics}
-        app = web.Application()
-        app.add_routes([web.get(path, pages[path]) for path in paths or pages])
-        runner = web.AppRunner(app, access_log=None)
-        self._runners.append(runner)
-        await runner.setup()
-        for host, port in addresses:
+    async def open(self, pages: Mapping[tuple[str, int], Collection[str]]) -> None:
+        """Show these pages, by address, as well as those of before; all of them or nothing. Raises CannotListen."""
+        made: dict[tuple[str, int], web.AppRunner] = {}
+        for address in pages.keys() - self._runners.keys():
+            host, port = address
+            made[address] = runner = self._runner(address)
+            await runner.setup()
             try:
                 await web.TCPSite(runner, host, port).start()
             except OSError as error:
                 text = f"cannot listen on {address_text(host, port)}: {why(error, port)}"
-                if host == "::" and ("0.0.0.0", port) in addresses:
+                if host == "::" and ("0.0.0.0", port) in pages:
                     log.warning("%s; IPv4 has to do", text)
                     continue
-                await self.stop()
+                for each in made.values():
+                    await each.cleanup()
                 raise CannotListen(text) from error
+        self._runners |= made
+        self._pages = {address: (*self._pages.get(address, ()), *pages.get(address, ())) for address in self._runners}
+
+    async def close_others(self, pages: Mapping[tuple[str, int], Collection[str]]) -> None:
+        """Show no other pages than these."""
+        self._pages = dict(pages)
+        for address in self._runners.keys() - pages.keys():
+            await self._runners.pop(address).cleanup()
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where pages are shown, as it is bound."""
+        return [bound[:2] for each in self._runners.values() for bound in each.addresses]
+
+    def _runner(self, address: tuple[str, int]) -> web.AppRunner:
+        app = web.Application()
+        for path, page in (("/health", self._health), ("/ready", self._ready), ("/metrics", self._show_metrics)):
+            app.router.add_get(path, partial(self._show, address, path, page))
+        return web.AppRunner(app, access_log=None)
+
+    async def _show(self, address: tuple[str, int], path: str, page: _Page, request: web.Request) -> web.Response:
+        if path not in self._pages.get(address, ()):
+            raise web.HTTPNotFound
+        return await page(request)
 
     async def stop(self) -> None:
-        for each in self._runners:
-            await each.cleanup()
+        await self.close_others({})
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.Response(text="OK")

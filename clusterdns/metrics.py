@@ -66,8 +66,8 @@ class Readings(Struct, frozen=True):
     reloads_failed: Callable[[], int] = int
     log_lines_dropped: Callable[[], int] = int
     watches: Callable[[], Sequence[Watch]] = tuple
-    propagation: Durations | None = None
-    programming: Durations | None = None
+    propagation: Callable[[], Durations | None] = lambda: None
+    programming: Callable[[], Durations | None] = lambda: None
 
 
 class Metrics(Collector):
@@ -99,10 +99,10 @@ class Metrics(Collector):
         yield from _caches(readings.caches())
         yield from _upstreams(readings.upstreams())
         text = "From the bytes of a change to the changed answer."
-        yield from _histogram("clusterdns_propagation_seconds", text, readings.propagation)
+        yield from _histogram("clusterdns_propagation_seconds", text, readings.propagation())
         text = "From the change of a service's endpoints to the changed answer."
         name = "coredns_kubernetes_dns_programming_duration_seconds"
-        yield from _histogram(name, text, readings.programming, service_kind="headless_with_selector")
+        yield from _histogram(name, text, readings.programming(), service_kind="headless_with_selector")
 
 
 def _watches(watches: Sequence[Watch]) -> Iterator[Metric]:

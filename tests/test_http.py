@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from serving import free_port
 
 from clusterdns.http import Views
 from clusterdns.server import CannotListen
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
+PAGES = ("/health", "/ready", "/metrics")
+ANYWHERE = ("127.0.0.1", 0)
+
+
 @asynccontextmanager
 async def shown(missing: list[str], metrics: bytes = b"") -> AsyncIterator[aiohttp.ClientSession]:
     views = Views(lambda: missing, lambda: metrics)
-    await views.start(("127.0.0.1", 0))
-    host, port = views._runners[0].addresses[0][:2]
+    await views.open({ANYWHERE: PAGES})
+    ((host, port),) = views.addresses
     try:
         async with aiohttp.ClientSession(f"http://{host}:{port}") as client:
             yield client
@@ -56,19 +61,34 @@ async def test_nothing_else_is_there(path: str) -> None:
         assert reply.status == 404
 
 
-async def test_a_page_may_stand_alone() -> None:
+async def test_pages_come_and_go() -> None:
+    """Those that were shown go on until they are told to end; each address may have its own."""
     views = Views(list, bytes)
-    await views.start(("127.0.0.1", 0), paths=("/ready",))
-    await views.start(("127.0.0.1", 0), paths=("/health", "/metrics"))
-    found = []
-    async with aiohttp.ClientSession() as client:
-        for runner in views._runners:
-            host, port = runner.addresses[0][:2]
-            for path in ("/health", "/ready", "/metrics"):
-                async with client.get(f"http://{host}:{port}{path}") as reply:
-                    found.append(reply.status)
+    first, second = (("127.0.0.1", free_port()) for _ in range(2))
+
+    async def shown() -> list[list[int]]:
+        return [[await status(address, path) for path in PAGES] for address in (first, second)]
+
+    await views.open({first: ("/ready",)})
+    assert await shown() == [[0, 0, 0], [404, 200, 404]][::-1]
+    await views.open({second: ("/health", "/metrics")})
+    assert await shown() == [[404, 200, 404], [200, 404, 200]]
+    await views.open({first: ("/health",)})
+    assert await shown() == [[200, 200, 404], [200, 404, 200]]
+    await views.close_others({first: ("/health",)})
+    assert await shown() == [[200, 404, 404], [0, 0, 0]]
     await views.stop()
-    assert found == [404, 200, 404, 200, 404, 200]
+    assert await shown() == [[0, 0, 0], [0, 0, 0]]
+
+
+async def status(address: tuple[str, int], path: str) -> int:
+    """0 if nobody listens there."""
+    host, port = address
+    try:
+        async with aiohttp.ClientSession() as client, client.get(f"http://{host}:{port}{path}") as reply:
+            return reply.status
+    except aiohttp.ClientConnectionError:
+        return 0
 
 
 async def test_nothing_is_to_be_changed() -> None:
@@ -78,8 +98,9 @@ async def test_nothing_is_to_be_changed() -> None:
 
 async def test_a_port_that_is_taken_is_said() -> None:
     first, second = (Views(list, bytes) for _ in range(2))
-    await first.start(("127.0.0.1", 0))
-    host, port = first._runners[0].addresses[0][:2]
+    await first.open({ANYWHERE: PAGES})
+    ((host, port),) = first.addresses
     with pytest.raises(CannotListen, match=f"cannot listen on {host}:{port}: the port is in use"):
-        await second.start((host, port))
+        await second.open({(host, port): PAGES})
+    assert not second.addresses
     await first.stop()

@@ -81,7 +81,7 @@ class TestWhatIsShown:
         durations = Durations(0.01, 0.1)
         for seconds in (0.001, 0.01, 0.05, 3):
             durations.observe(seconds)
-        found = read(Readings(dict, propagation=durations, programming=durations))
+        found = read(Readings(dict, propagation=lambda: durations, programming=lambda: durations))
         assert labelled(found, "clusterdns_propagation_seconds_bucket") == {("0.01",): 2, ("0.1",): 3, ("+Inf",): 4}
         assert labelled(found, "clusterdns_propagation_seconds_count") == {(): 4}
         assert labelled(found, "clusterdns_propagation_seconds_sum") == {(): pytest.approx(3.061)}
@@ -90,7 +90,7 @@ class TestWhatIsShown:
         """CoreDNS's, with its label."""
         durations = Durations(0.01)
         durations.observe(0.001)
-        found = read(Readings(dict, programming=durations))
+        found = read(Readings(dict, programming=lambda: durations))
         name = "coredns_kubernetes_dns_programming_duration_seconds_count"
         assert found[name, (("service_kind", "headless_with_selector"),)] == 1
 

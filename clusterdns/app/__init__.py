@@ -2,9 +2,9 @@
 
 This is the one place where parts are put together: a source feeds the indexes, an index answers, the server asks.
 
-    routes     ->  answering  ->  views  ->  running              ->  serving
-    upstreams      one block      pages      all blocks, source,      from the first configuration
-    of a block                               sockets                  to the last signal
+    routes, certificates  ->  answering  ->  views, listeners  ->  running      ->  serving
+    upstreams of a block,     one block      pages, sockets        all blocks,      from the first configuration
+    TLS for them and us                                            their source     to the last signal
 """
 
 from clusterdns.app.answering import Answering

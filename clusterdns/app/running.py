@@ -12,32 +12,27 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from msgspec.structs import replace
-
-from clusterdns import __version__, config, names
+from clusterdns import __version__, config
 from clusterdns.app import certificates
 from clusterdns.app.answering import Answering, kinds
-from clusterdns.config import Listening
+from clusterdns.app.listeners import Listeners
 from clusterdns.consolidation import Consolidating
-from clusterdns.dispatch import dispatcher
-from clusterdns.events import Listed
+from clusterdns.events import Listed, Put
 from clusterdns.line_writer import LineWriter
 from clusterdns.objects import EndpointSlice, Service
-from clusterdns.server import CannotListen, Limits, Server, address_text
+from clusterdns.server import Limits
 from clusterdns.sources.manifests import Manifests
 from clusterdns.sources.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterable, Sequence
 
     from clusterdns.config import Config
     from clusterdns.consolidation import Consolidation
     from clusterdns.events import Event
+    from clusterdns.http import Views
     from clusterdns.index import Index
-    from clusterdns.names import Name
     from clusterdns.objects import Object
-    from clusterdns.server import Respond
     from clusterdns.sources.cluster import Cluster
 
     Source: TypeAlias = Manifests | Cluster
@@ -71,13 +66,14 @@ class Running:
         self.source: Source = build_source(settings)
         self._stop = stop
         self._started = time.monotonic()
-        self._servers: dict[Listening, Server] = {}
-        self._bound: dict[Listening, tuple[str, int]] = {}
+        self._listeners = Listeners(self._write)
+        self._views: Views | None = None
+        self._snapshot = contextlib.AsyncExitStack()
+        self._snapshot_of: object = None
         self._certificates = certificates.fingerprints(certificates.files(settings))
         self._following: asyncio.Task[None] | None = None
         self._lines: LineWriter | None = None
         self._consolidating = Consolidating(())
-        self._stack = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
         settings = self.settings
@@ -87,24 +83,16 @@ class Running:
             await each.open()
         self.answering = answering
         indexes = _of_cluster(answering)
-        if settings.snapshot and indexes:
-            snapshot = Snapshot(Path(settings.snapshot), kinds(settings), _Known(self))
-            await self._stack.enter_async_context(snapshot.kept())
+        await self._keep_snapshot(settings)
         told = await self.source.open()
         for index in indexes:
             index.apply(told)
-        bound = await self._listen(answering, settings)
+        prepared = self._listeners.prepared(answering, _limits(settings))
+        await self._open_pages(settings)
+        await self._listeners.take(prepared)
         self._take_over(answering)
         self._consolidate(settings.log_consolidate)
-        if pages := config.pages(settings):
-            from clusterdns.app.views import build_views  # noqa: PLC0415
-
-            views = build_views(self)
-            self._stack.push_async_callback(views.stop)
-            for paths in dict.fromkeys(pages.values()):
-                await views.start(*(address for address, shown in pages.items() if shown == paths), paths=paths)
         log.info("clusterdns %s, answering after %.2f s", __version__, time.monotonic() - self._started)
-        _tell(bound)
         _settle(indexes, self._started)
         self._following = asyncio.create_task(self._follow(self.source))
 
@@ -116,9 +104,6 @@ class Running:
         found = certificates.fingerprints(certificates.files(settings))
         if settings == self.settings and found == self._certificates:
             return
-        for setting in _FIXED:
-            if getattr(settings, setting) != getattr(self.settings, setting):
-                log.warning("%s: what it is now takes a new start", setting.replace("_", "-"))
         certificates.check_api_server(settings)
         former = {(each.block.names, each.block.listen): each for each in self.answering}
         most_waiting = _possible_in_flight(settings)
@@ -128,17 +113,23 @@ class Running:
         ]
         for each in answering:
             await each.open()
-        known = _of_cluster(self.answering)
-        source: Source | None = None
-        if _origin(settings) != _origin(self.settings) or not known:
-            source = build_source(settings)
-            told = await source.open()
-        else:
-            told = [Listed(kind, known[0].objects(kind)) for kind in kinds(self.settings) if known[0].has_listed(kind)]
-        fresh = [each.index for each in answering if each.block.cluster and (each.is_new or source is not None)]
-        _tell(await self._listen(answering, settings))
+        prepared = self._listeners.prepared(answering, _limits(settings))
+        source = build_source(settings) if _origin(settings) != _origin(self.settings) else None
+        try:
+            told = await source.open() if source is not None else self._known()
+            fresh = [each.index for each in answering if each.block.cluster and (each.is_new or source is not None)]
+            for index in fresh:
+                await _fill(index, told)
+            await self._open_pages(settings)
+            # From here on the loop has no turn until all is in place: neither a query nor an event may fall between.
+            await self._listeners.take(prepared)
+        except BaseException:
+            await self._close_pages(self.settings)
+            if source is not None and not isinstance(source, Manifests):
+                await source.close()
+            raise
         for index in fresh:
-            index.apply(told)
+            index.apply(told if source is not None else self._known())
         self._certificates = found
         before, self.settings = self.answering, settings
         self._take_over(answering)
@@ -146,10 +137,48 @@ class Running:
         for each in before:
             each.rest()
             asyncio.get_running_loop().call_later(each.block.forward.seconds + 1, each.stop)
+        await self._listeners.drop(prepared)
+        await self._close_pages(settings)
+        await self._keep_snapshot(settings)
         if source is not None:
             await self._follow_instead(source)
         elif not isinstance(self.source, Manifests):
             await self.source.renew()
+
+    def _known(self) -> list[Event]:
+        """What the source has told."""
+        followed = kinds(self.settings)
+        return [
+            Listed(kind, index.objects(kind))
+            for index in _of_cluster(self.answering)[:1]
+            for kind in followed
+            if index.has_listed(kind)
+        ]
+
+    async def _open_pages(self, settings: Config) -> None:
+        """Listen where pages shall be shown. Raises CannotListen."""
+        if pages := config.pages(settings):
+            if self._views is None:
+                from clusterdns.app.views import build_views  # noqa: PLC0415 - it takes half a second
+
+                self._views = build_views(self)
+            await self._views.open(pages)
+
+    async def _close_pages(self, settings: Config) -> None:
+        """Show pages where these settings say, and nowhere else."""
+        if self._views is not None:
+            await self._views.close_others(config.pages(settings))
+
+    async def _keep_snapshot(self, settings: Config) -> None:
+        """Keep what is known where these settings say."""
+        indexes = _of_cluster(self.answering)
+        wanted = (settings.snapshot, kinds(settings)) if settings.snapshot and indexes else None
+        if wanted != self._snapshot_of:
+            self._snapshot_of = wanted
+            await self._snapshot.aclose()
+            if wanted is not None:
+                snapshot = Snapshot(Path(settings.snapshot), kinds(settings), _Known(self))
+                await self._snapshot.enter_async_context(snapshot.kept())
 
     async def linger(self, at_once: asyncio.Event) -> None:
         """Say that we go, and answer until those who ask have heard of it, or until `at_once`."""
@@ -159,7 +188,7 @@ class Running:
         self.is_leaving = True
         log.info("going: queries are answered for %g s more", seconds)
         asked = _Latest()
-        for server in self._servers.values():
+        for server in self._listeners.servers.values():
             server.note_queries(asked.note)
         end = time.monotonic() + seconds
 
@@ -176,13 +205,14 @@ class Running:
             self._following.cancel()
         for each in self.answering:
             each.rest()
-        stops = [each.stop(hurry=self._hurry) for each in self._servers.values()]
-        await asyncio.gather(*stops)
+        await self._listeners.stop(self._hurry)
         self._hurry()
         if self._lines:
             self._lines.close()
         self._consolidate(())
-        await self._stack.aclose()
+        if self._views is not None:
+            await self._views.stop()
+        await self._snapshot.aclose()
         if self._following:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._following
@@ -194,7 +224,7 @@ class Running:
     def _take_over(self, answering: list[Answering]) -> None:
         self.answering = answering
         for each in answering:
-            each.start([bound for where, bound in self._bound.items() if not where.is_tls])
+            each.start(self._listeners.plain())
 
     def _consolidate(self, consolidations: Sequence[Consolidation]) -> None:
         """Tell these warnings and errors together from now on."""
@@ -204,51 +234,6 @@ class Running:
             if consolidations:
                 handler.addFilter(self._consolidating)
         former.close()
-
-    async def _listen(self, answering: Sequence[Answering], settings: Config) -> list[Listening]:
-        """A server on each address, for all blocks that have it; all of that, or nothing.
-
-        Returns the addresses that are new, as they are bound. Raises CannotListen, and BadConfig for certificates.
-        """
-        over_udp: dict[Listening, dict[Name, Respond]] = {}
-        over_tcp: dict[Listening, dict[Name, Respond]] = {}
-        tls: dict[Listening, ssl.SSLContext] = {}
-        for each in answering:
-            udp, tcp = each.responds()
-            for where in map(config.listening, each.block.listen):
-                if where.is_tls and where not in tls:
-                    tls[where] = certificates.for_clients(each.block.tls)
-                logged_udp = each.logged(udp, where.host, self._write, stream=False)
-                logged_tcp = each.logged(tcp, where.host, self._write, stream=True)
-                for name in map(names.from_text, each.block.names):
-                    over_udp.setdefault(where, {})[name] = logged_udp
-                    over_tcp.setdefault(where, {})[name] = logged_tcp
-        limits = Limits(connections=_possible_connections(settings), idle_seconds=settings.tcp.idle_seconds)
-        made: dict[Listening, Server] = {}
-        try:
-            for where in over_udp.keys() - self._servers.keys():
-                server = Server(dispatcher(over_udp[where]), dispatcher(over_tcp[where]), limits, tls.get(where))
-                try:
-                    (self._bound[where],) = await server.start([(where.host, where.port)])
-                except CannotListen as error:
-                    if where.host == "::" and replace(where, host="0.0.0.0") in over_udp:
-                        log.warning("%s; IPv4 has to do", error)
-                        continue
-                    raise
-                made[where] = server
-        except CannotListen:
-            for where, server in made.items():
-                del self._bound[where]
-                await server.stop()
-            raise
-        for where in over_udp.keys() & self._servers.keys():
-            udp, tcp = dispatcher(over_udp[where]), dispatcher(over_tcp[where])
-            self._servers[where].swap(udp, tcp, limits, tls.get(where))
-        for where in self._servers.keys() - over_udp.keys():
-            del self._bound[where]
-            await self._servers.pop(where).stop()
-        self._servers |= made
-        return [Listening(*self._bound[where], where.is_tls) for where in over_udp if where in made]
 
     def _write(self, line: str) -> None:
         """Write a line about a query to standard output, as CoreDNS does."""
@@ -289,11 +274,6 @@ def _dropped(count: int, seconds: float) -> str:
     return f"[WARNING] {count} query log lines dropped in {seconds:.0f} s"
 
 
-def _tell(bound: Iterable[Listening]) -> None:
-    for each in bound:
-        log.info("listening on %s, %s", address_text(each.host, each.port), "TLS" if each.is_tls else "UDP and TCP")
-
-
 class _Latest:
     """When something last happened."""
 
@@ -326,24 +306,34 @@ class _Known:
         return self._index.objects(kind)
 
     def apply(self, events: Iterable[Event]) -> None:
-        self._index.apply(events)
+        for index in _of_cluster(self._running.answering):
+            index.apply(events)
 
 
 def _of_cluster(answering: Sequence[Answering]) -> list[Index]:
     return [each.index for each in answering if each.block.cluster]
 
 
-_FIXED = ("http", "http_health", "http_ready", "http_metrics", "tcp", "snapshot")
-"""Settings that are not changed while we run."""
-
-
 def _origin(settings: Config) -> tuple[object, ...]:
     """The settings that a source is made of."""
     return (
-        settings.manifests, settings.kubeconfig, settings.context, settings.api_server, settings.api_certificate,
+        any(each.cluster for each in config.blocks(settings)), settings.manifests, settings.kubeconfig,
+        settings.context, settings.api_server, settings.api_certificate,
         settings.api_key, settings.api_authority, settings.namespaces, settings.namespace_labels,
         settings.labels, settings.endpoints, settings.service_cidr, kinds(settings),
     )  # fmt: skip
+
+
+async def _fill(index: Index, told: Iterable[Event]) -> None:
+    """Put these objects into an index that nobody asks yet, and let queries be answered in between."""
+    objects = [each for event in told if isinstance(event, Listed) for each in event.objects]
+    for start in range(0, len(objects), SLICE):
+        index.apply([Put(each) for each in objects[start : start + SLICE]])
+        await asyncio.sleep(0)
+
+
+SLICE = 500
+"""Objects put into an index before the loop gets its turn."""
 
 
 def _settle(indexes: Sequence[Index], started: float) -> None:
@@ -377,6 +367,10 @@ def build_source(settings: Config) -> Source:
         settings.api_authority,
     )
     return Cluster(access, selection, Patience())
+
+
+def _limits(settings: Config) -> Limits:
+    return Limits(connections=_possible_connections(settings), idle_seconds=settings.tcp.idle_seconds)
 
 
 def _possible_connections(settings: Config) -> int:

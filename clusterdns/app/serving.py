@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
@@ -15,7 +15,7 @@ from clusterdns import config
 from clusterdns.app import certificates
 from clusterdns.app.running import Running
 from clusterdns.config import Config
-from clusterdns.corefile import CorefileError
+from clusterdns.corefile import CorefileError, Disk
 from clusterdns.server import CannotListen
 from clusterdns.sources import NoCredentials
 from clusterdns.sources.hosts import HostsError
@@ -23,7 +23,9 @@ from clusterdns.sources.manifests import ManifestError
 from clusterdns.sources.zone_files import ZoneFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    _Stamp: TypeAlias = tuple[int, int, int]
 
 log = logging.getLogger("clusterdns")
 
@@ -38,6 +40,8 @@ class Loaded(Struct, frozen=True):
 
     settings: Config
     files: tuple[Path, ...] = ()
+    patterns: tuple[Path, ...] = ()
+    """What files were looked for by: a new one may be a part of it."""
 
 
 async def serve(load: Callable[[], Loaded]) -> None:
@@ -62,7 +66,8 @@ async def serve(load: Callable[[], Loaded]) -> None:
 
     gc.set_threshold(50_000, 20, 100)  # what is read stays: looking through it often, while it grows, finds nothing
     loaded = load()
-    files = _Files(_watched(loaded))
+    files = _Files()
+    files.take(_watched(loaded), loaded.patterns)
     running = Running(loaded.settings, stop)
     try:
         await running.start()
@@ -85,8 +90,8 @@ async def _reload(running: Running, load: Callable[[], Loaded], files: _Files, a
         await again.wait()
         again.clear()
         try:
-            loaded = load()
-            files.take(_watched(loaded))
+            loaded = _loaded(load, files)
+            files.take(_watched(loaded), loaded.patterns)
             await running.become(loaded.settings)
         except (*_FAULTS, config.BadConfig, CorefileError) as error:
             running.reloads_failed += 1
@@ -97,6 +102,15 @@ async def _reload(running: Running, load: Callable[[], Loaded], files: _Files, a
             log.info("the configuration is read")
 
 
+def _loaded(load: Callable[[], Loaded], files: _Files) -> Loaded:
+    """What the files say; those of a Corefile that is no good are looked at too, since they may be what is mended."""
+    try:
+        return load()
+    except CorefileError as error:
+        files.add(error.files, error.patterns)
+        raise
+
+
 def _watched(loaded: Loaded) -> tuple[Path, ...]:
     return (*loaded.files, *certificates.files(loaded.settings))
 
@@ -104,23 +118,34 @@ def _watched(loaded: Loaded) -> tuple[Path, ...]:
 class _Files:
     """The files of the configuration as they were last looked at; links are followed, as a ConfigMap has them."""
 
-    def __init__(self, files: Iterable[Path]) -> None:
-        self._known = {each: _stamp(each) for each in files}
+    def __init__(self) -> None:
+        self._known: dict[Path, _Stamp | None] = {}
+        self._matches: dict[Path, Sequence[Path]] = {}
 
-    def take(self, files: Iterable[Path]) -> None:
-        """Look at these from now on."""
-        self._known = {each: self._known.get(each) or _stamp(each) for each in files}
+    def take(self, files: Iterable[Path], patterns: Iterable[Path]) -> None:
+        """Look at these from now on, and at what matches these patterns."""
+        known, matches = self._known, self._matches
+        self._known, self._matches = {}, {}
+        for file in files:
+            self._known[file] = known.get(file) or _stamp(file)
+        for pattern in patterns:
+            self._matches[pattern] = matches[pattern] if pattern in matches else Disk().matching(pattern)
+
+    def add(self, files: Iterable[Path], patterns: Iterable[Path]) -> None:
+        """Look at these, too."""
+        self.take([*self._known, *files], [*self._matches, *patterns])
 
     async def watch(self, changed: asyncio.Event) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            found = {each: _stamp(each) for each in self._known}
-            if found != self._known:
-                self._known = found
+            known = {each: _stamp(each) for each in self._known}
+            matches = {each: Disk().matching(each) for each in self._matches}
+            if (known, matches) != (self._known, self._matches):
+                self._known, self._matches = known, matches
                 changed.set()
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
+def _stamp(file: Path) -> _Stamp | None:
     try:
         info = file.stat()
     except OSError:

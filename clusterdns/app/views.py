@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
-
-from msgspec.structs import replace
 
 from clusterdns import names
 from clusterdns.http import Views
@@ -42,15 +39,10 @@ def build_views(running: Running) -> Views:
         upstreams=lambda: [state for each in running.answering for state in _upstream_states(each)],
         reloads_failed=lambda: running.reloads_failed,
         log_lines_dropped=lambda: running.log_lines_dropped,
+        watches=lambda: _watches(running.source),
+        propagation=lambda: None if isinstance(running.source, Manifests) else running.source.propagation,
+        programming=lambda: None if isinstance(running.source, Manifests) else running.source.programming,
     )
-    source = running.source
-    if not isinstance(source, Manifests):
-        readings = replace(
-            readings,
-            watches=partial(_watches, source),
-            propagation=source.propagation,
-            programming=source.programming,
-        )
     return Views(lambda: _missing(running), Metrics(readings).text, lambda: running.fault)
 
 
@@ -73,7 +65,9 @@ def _objects(answering: Sequence[Answering]) -> dict[str, int]:
     return counts | {Host.__name__: sum(each.index.count(Host) for each in answering)}
 
 
-def _watches(source: Cluster) -> list[Watch]:
+def _watches(source: Manifests | Cluster) -> list[Watch]:
+    if isinstance(source, Manifests):
+        return []
     now = time.monotonic()
     return [
         Watch(

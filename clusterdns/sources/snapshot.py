@@ -70,9 +70,10 @@ class Snapshot:
 
     @asynccontextmanager
     async def kept(self) -> AsyncGenerator[None, None]:
-        """Begin with what the file holds, and keep it up: again and again, and at the end."""
-        self._known.apply(self.read())
-        self._written = self._known.serial
+        """Begin with what the file holds, unless all is known; and keep it up: again and again, and at the end."""
+        if not self._known.is_synced:
+            self._known.apply(self.read())
+            self._written = self._known.serial
         done = asyncio.Event()
         keeping = asyncio.create_task(self._keep(done))
         try:

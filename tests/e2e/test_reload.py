@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
+import subprocess
+import urllib.error
 import urllib.request
 from itertools import cycle
 from pathlib import Path
@@ -12,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from forwarding import CLUSTER_ADDRESS, CLUSTER_NAME, at, data
-from serving import EXAMPLE, Serving, eventually, free_port
+from serving import COMMAND, ENVIRONMENT, EXAMPLE, REPOSITORY, Serving, eventually, free_port
 
+from tests.apiserver import Process
+from tests.followed import namespace, service
 from tests.upstreams import Faulty, Load, ask
 from tests.upstreams.behaviours import says
 
@@ -135,6 +140,96 @@ class TestWhatChanges:
         with pytest.raises(OSError, match=r"refused|timed out"):
             ask(("127.0.0.1", port), CLUSTER_NAME, tcp=True)
 
+    def test_pages(self, configured: Callable[..., Configured]) -> None:
+        it = configured()
+        assert it.page("ready") == "OK"
+        before, it.http = it.http, f"127.0.0.1:{free_port()}"
+        it.reload(http=[it.http])
+        assert it.page("ready") == "OK"
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(f"http://{before}/ready")
+        it.reload(http=[], **{"http-health": [it.http]})
+        assert it.page("health") == "OK"
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            it.page("ready")
+        it.reload(http=[])
+        with pytest.raises(OSError, match="refused"):
+            it.page("health")
+
+    def test_limits_of_connections(self, configured: Callable[..., Configured]) -> None:
+        """Those that are open already count by the new ones."""
+        it = configured()
+        with socket.create_connection(at(it.server)) as client:
+            client.settimeout(10)
+            it.reload(tcp={"idle-seconds": 0.1})
+            assert client.recv(1) == b""
+
+    def test_where_the_cluster_is_kept(self, configured: Callable[..., Configured], tmp_path: Path) -> None:
+        """From manifests to an API server and its snapshot, which is written at the end if not before."""
+        it = configured()
+        first, second = tmp_path / "first", tmp_path / "second"
+        with Process() as api:
+            api.call("put", namespace("demo"), service("web", clusterIP="10.96.7.7"))
+            cluster = {"manifests": [], "api-server": api.url}
+            it.reload(**cluster, snapshot=str(first))
+            it.server.until("web.demo.svc.cluster.local", ["10.96.7.7"])
+            eventually(lambda: it.page("ready") == "OK", "all is listed")
+            assert 'clusterdns_watch_age_seconds{resource="services"}' in it.page("metrics")
+            it.reload(**cluster, snapshot=str(second))
+            assert first.exists()
+            assert data(ask(at(it.server), "web.demo.svc.cluster.local")) == ["10.96.7.7"]
+            it.reload(**cluster)
+            assert second.exists()
+        assert "Traceback" not in it.server.log
+
+
+class TestCorefiles:
+    """A Corefile and what it imports, as a ConfigMap has them."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        (tmp_path / "custom").mkdir()
+        self.port = free_port()
+        (tmp_path / "Corefile").write_text(
+            f".:{self.port} {{\nbind 127.0.0.1\nimport custom/*.override\n}}\nimport custom/*.server\n"
+        )
+        return tmp_path
+
+    @pytest.fixture
+    def log(self, folder: Path) -> Iterator[Path]:
+        log = folder / "log"
+        with log.open("wb") as stderr:
+            command = [*COMMAND, "-conf", str(folder / "Corefile")]
+            process = subprocess.Popen(command, cwd=REPOSITORY, env=ENVIRONMENT, stderr=stderr)
+        try:
+            eventually(lambda: "listening" in log.read_text(), "it listens")
+            yield log
+            process.terminate()
+            assert process.wait(10) == 0
+            assert "Traceback" not in log.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+    def found(self, name: str) -> list[str]:
+        return data(ask(("127.0.0.1", self.port), name))
+
+    def test_what_comes_to_match_an_import(self, folder: Path, log: Path) -> None:
+        """It comes, it is wrong, it is mended, and it goes."""
+        override = folder / "custom" / "a.override"
+        assert not self.found("a.example")
+        override.write_text("hosts {\n192.0.2.7 a.example\n}\n")
+        eventually(lambda: self.found("a.example") == ["192.0.2.7"], "the new file")
+        server = folder / "custom" / "b.server"
+        server.write_text(f"b.example:{self.port} {{\nbind 127.0.0.1\nhosts {{\n192.0.2.8 x\n")
+        eventually(lambda: f"{server}:3: expected a }}" in log.read_text(), "it is told of")
+        assert self.found("a.example") == ["192.0.2.7"]
+        server.write_text(f"b.example:{self.port} {{\nbind 127.0.0.1\nhosts {{\n192.0.2.8 x.b.example\n}}\n}}\n")
+        eventually(lambda: self.found("x.b.example") == ["192.0.2.8"], "the mended file")
+        override.unlink()
+        eventually(lambda: not self.found("a.example"), "it is gone")
+        assert self.found("x.b.example") == ["192.0.2.8"]
+
 
 class TestWhatIsWrong:
     @pytest.mark.parametrize(
@@ -145,8 +240,9 @@ class TestWhatIsWrong:
             ({"manifests": ["/nowhere"]}, "/nowhere"),
             ({"hosts": {"files": ["/nowhere"]}}, "/nowhere"),
             ({"blocks": [{"names": ["x"], "listen": ["192.0.2.1:53"]}]}, "this machine has no such address"),
+            ({"http": ["192.0.2.1:80"]}, "cannot listen on 192.0.2.1:80: this machine has no such address"),
         ],
-        ids=["a value", "a name", "manifests", "hosts", "an address"],
+        ids=["a value", "a name", "manifests", "hosts", "an address", "an address of pages"],
     )
     def test_changes_nothing(self, configured: Callable[..., Configured], settings: dict[str, Any], why: str) -> None:
         it = configured(ttl=9)

@@ -89,6 +89,10 @@ class Cluster:
         log.info("following the API server at %s", await self._connection.open())
         return []
 
+    async def close(self) -> None:
+        """Give up what was opened, if nothing was followed."""
+        await self._connection.close()
+
     async def renew(self) -> None:
         """Take other credentials for the next request, if there are others; what is being answered goes on."""
         await self._connection.renew_if_rotated()

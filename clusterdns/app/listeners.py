@@ -1,0 +1,110 @@
+"""The sockets of all blocks: a server on each address, for all the blocks that have it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from clusterdns import config, names
+from clusterdns.app import certificates
+from clusterdns.dispatch import dispatcher
+from clusterdns.server import CannotListen, Server, address_text
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable, Sequence
+
+    from clusterdns.app.answering import Answering
+    from clusterdns.config import Listening
+    from clusterdns.names import Name
+    from clusterdns.server import Limits, Respond
+
+log = logging.getLogger("clusterdns")
+
+
+class Prepared(NamedTuple):
+    """What shall answer on an address."""
+
+    over_udp: Respond
+    over_tcp: Respond
+    limits: Limits
+    tls: ssl.SSLContext | None
+
+
+class Listeners:
+    """write: where the lines of the query log go."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.servers: dict[Listening, Server] = {}
+        self._bound: dict[Listening, tuple[str, int]] = {}
+        self._write = write
+
+    def plain(self) -> list[tuple[str, int]]:
+        """Where we listen over UDP and TCP, as it is bound."""
+        return [bound for where, bound in self._bound.items() if not where.is_tls]
+
+    def prepared(self, answering: Sequence[Answering], limits: Limits) -> dict[Listening, Prepared]:
+        """What shall answer where. Raises BadConfig for certificates that are no good."""
+        over_udp: dict[Listening, dict[Name, Respond]] = {}
+        over_tcp: dict[Listening, dict[Name, Respond]] = {}
+        tls: dict[Listening, ssl.SSLContext] = {}
+        for each in answering:
+            udp, tcp = each.responds()
+            for where in map(config.listening, each.block.listen):
+                if where.is_tls and where not in tls:
+                    tls[where] = certificates.for_clients(each.block.tls)
+                logged_udp = each.logged(udp, where.host, self._write, stream=False)
+                logged_tcp = each.logged(tcp, where.host, self._write, stream=True)
+                for name in map(names.from_text, each.block.names):
+                    over_udp.setdefault(where, {})[name] = logged_udp
+                    over_tcp.setdefault(where, {})[name] = logged_tcp
+        return {
+            where: Prepared(dispatcher(over_udp[where]), dispatcher(over_tcp[where]), limits, tls.get(where))
+            for where in over_udp
+        }
+
+    async def take(self, prepared: dict[Listening, Prepared]) -> None:
+        """Listen on what is new, and let these answer everywhere; all of that, or nothing. Raises CannotListen.
+
+        The loop gets no turn meanwhile, and addresses that are there no more go on until they are dropped.
+        """
+        made: dict[Listening, Server] = {}
+        for where in prepared.keys() - self.servers.keys():
+            new = prepared[where]
+            server = Server(new.over_udp, new.over_tcp, new.limits, new.tls)
+            try:
+                (bound,) = await server.start([(where.host, where.port)])
+            except CannotListen as error:
+                if where.host == "::" and replace(where, host="0.0.0.0") in prepared:
+                    log.warning("%s; IPv4 has to do", error)
+                    continue
+                for each in made:
+                    del self._bound[each]
+                await _stopped(made.values())
+                raise
+            made[where], self._bound[where] = server, bound
+        for where in prepared.keys() & self.servers.keys():
+            new = prepared[where]
+            self.servers[where].swap(new.over_udp, new.over_tcp, new.limits, new.tls)
+        self.servers |= made
+        for where in filter(made.__contains__, prepared):
+            text = address_text(*self._bound[where])
+            log.info("listening on %s, %s", text, "TLS" if where.is_tls else "UDP and TCP")
+
+    async def drop(self, kept: Iterable[Listening]) -> None:
+        """Answer what was asked on other addresses, and listen there no more."""
+        dropped = self.servers.keys() - set(kept)
+        for where in dropped:
+            del self._bound[where]
+        await _stopped([self.servers.pop(where) for where in dropped])
+
+    async def stop(self, hurry: Callable[[], None]) -> None:
+        """Answer what was asked; `hurry` as Server.stop has it."""
+        await _stopped(self.servers.values(), hurry)
+
+
+async def _stopped(servers: Iterable[Server], hurry: Callable[[], None] = lambda: None) -> None:
+    await asyncio.gather(*(each.stop(hurry=hurry) for each in servers))
