@@ -130,12 +130,12 @@ class Elsewhere:
         """The response, once it is there and in the cache."""
         recursive = terms.echoed & RD
         key = question.name + terms.suffix
-        flight = key + bytes((bool(recursive),))
+        flight = key + bytes((bool(recursive),)) + terms.options
         learned = self._asking.get(flight)
         if learned is not None:
             return learned
         self._asking[flight] = learned = asyncio.get_running_loop().create_future()
-        asked = Asked(question, recursive | terms.echoed & CD | AD, terms.dnssec_ok)
+        asked = Asked(question, recursive | terms.echoed & CD | AD, terms.dnssec_ok, terms.options)
 
         def keep(response: Response) -> None:
             del self._asking[flight]

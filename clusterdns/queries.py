@@ -39,6 +39,8 @@ class Edns(Struct, frozen=True):
     udp_size: int
     version: int = 0
     dnssec_ok: bool = False
+    options: bytes = b""
+    """As they stand in the packet."""
 
 
 class Query(Struct, frozen=True):
@@ -74,7 +76,9 @@ def read_query(packet: bytes) -> Query:
 
 def write_query(number: int, name: bytes, question: Question, flags: int, edns: Edns | None) -> bytes:
     """A query of our own. `number` is its ID; `name` is the question's, in the letter case that is wanted."""
-    opt = b"" if edns is None else pack("!BHHIH", 0, Type.OPT, edns.udp_size, edns.dnssec_ok * DO, 0)
+    opt = b""
+    if edns is not None:
+        opt = pack("!BHHIH", 0, Type.OPT, edns.udp_size, edns.dnssec_ok * DO, len(edns.options)) + edns.options
     header = pack("!HHHHHH", number, flags, 1, 0, 0, int(bool(opt)))
     return header + name + pack("!HH", question.qtype, question.qclass) + opt
 
@@ -117,7 +121,7 @@ def _read_edns(packet: bytes, start: int, counts: Sequence[int]) -> Edns | None:
             if found or number < answers + authorities or packet[owner]:
                 raise FormatError("more than one OPT record, or one that is out of its place")
             _check_options(packet, at - length, at)
-            found = Edns(size, version, bool(flags & DO))
+            found = Edns(size, version, bool(flags & DO), packet[at - length : at])
     if at != len(packet):
         raise FormatError("bytes behind the end of the query")
     return found

@@ -61,6 +61,8 @@ class Terms(Struct, frozen=True):
     dnssec_ok: bool
     takes_errors: bool
     """Whether extended errors are sent at all."""
+    options: bytes = b""
+    """The EDNS options that an upstream is told."""
 
 
 def terms(query: Query, dialect: Dialect, space: int) -> Terms:
@@ -69,7 +71,18 @@ def terms(query: Query, dialect: Dialect, space: int) -> Terms:
     do = edns is not None and edns.dnssec_ok
     opt = b"" if edns is None else b"\0" + pack("!HHIH", Type.OPT, dialect.udp_size, do * DO, 0)
     suffix = pack("!HHB", query.question.qtype, query.question.qclass, do << 1 | bool(query.flags & CD))
-    return Terms(query.flags & (RD | CD), space, opt, bool(query.flags & AD or do), suffix, do, dialect.extended_errors)
+    options = _relayed(edns.options, dialect.relayed_options) if edns and dialect.relayed_options else b""
+    echoed, authentic = query.flags & (RD | CD), bool(query.flags & AD or do)
+    return Terms(echoed, space, opt, authentic, suffix, do, dialect.extended_errors, options)
+
+
+def _relayed(options: bytes, codes: frozenset[int]) -> bytes:
+    found, at = b"", 0
+    while at < len(options):
+        code, length = unpack_from("!HH", options, at)
+        found += options[at : at + 4 + length] if code in codes else b""
+        at += 4 + length
+    return found
 
 
 class Response(Struct, eq=False):

@@ -47,6 +47,8 @@ class Dialect(Struct, frozen=True):
     """The largest reply over UDP, in bytes, and what we tell clients that we take."""
     recursion_available: bool = False
     extended_errors: bool = True
+    relayed_options: frozenset[int] = frozenset()
+    """The codes of the EDNS options that upstreams are told."""
 
 
 def essence(query: Query, dialect: Dialect, *, stream: bool) -> Query:

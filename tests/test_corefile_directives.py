@@ -22,6 +22,9 @@ def logged(*zones: str, **differing: Any) -> list[dict[str, Any]]:
     return [{"zones": [*zones], **usual, "format": COMMON_LOG_FORMAT, **differing}]
 
 
+EDNS = {"code": 0, "data": "", "ipv4-bits": 0, "ipv6-bits": 0}
+
+
 def zone_file(file: str, zones: list[str], **more: Any) -> dict[str, Any]:
     usual = {
         "fallthrough": [],
@@ -492,6 +495,20 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             ("rcode prefix a NXDOMAIN 0", "rcode", {"name": "a", "match": "prefix", "rcode": 3, "replacement": 0}),
             ("type ANY HINFO", "type", {"rtype": 255, "replacement": 13}),
             ("class CH IN", "class", {"rclass": 3, "replacement": 1}),
+            ("cname cdn.a cdn.b", "cname", {"target": "cdn.a", "replacement": "cdn.b", "match": "exact"}),
+            ("cname suffix .a .b", "cname", {"target": ".a", "replacement": ".b", "match": "suffix"}),
+            ("edns0 nsid set", "edns0", {**EDNS, "kind": "nsid", "action": "set"}),
+            (
+                "continue edns0 local append 0xffee {client_ip}",
+                "edns0",
+                {**EDNS, "kind": "local", "action": "append", "code": 0xFFEE, "data": "{client_ip}", "stop": False},
+            ),
+            ("edns0 local unset 65518", "edns0", {**EDNS, "kind": "local", "action": "unset", "code": 0xFFEE}),
+            (
+                "edns0 subnet replace 24 56 revert",
+                "edns0",
+                {**EDNS, "kind": "subnet", "action": "replace", "ipv4-bits": 24, "ipv6-bits": 56},
+            ),
         )
     ],
     "template": [

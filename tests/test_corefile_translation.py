@@ -215,9 +215,12 @@ FAULTS: dict[str, list[str]] = {
         "Corefile:5: acl: block: expected type, net or file, not 10.0.0.0/8",
         "Corefile:6: acl: block: file: not supported",
     ],
-    block("rewrite edns0 nsid set", "rewrite", "rewrite answer name a b", "rewrite name a", "rewrite ttl a -"): [
-        "Corefile:2: rewrite: edns0: not supported",
-        "Corefile:3: rewrite: expected name, ttl, rcode, type or class, not nothing",
+    block(
+        "rewrite edns0 local set 1 {server_ip}", "rewrite", "rewrite answer name a b", "rewrite name a",
+        "rewrite ttl a -",
+    ): [
+        "Corefile:2: rewrite: {server_ip}: not supported",
+        "Corefile:3: rewrite: expected name, ttl, rcode, type, class, edns0 or cname, not nothing",
         "Corefile:4: rewrite: expected a name rule before the answer",
         "Corefile:5: rewrite: expected [exact|prefix|suffix|substring|regex] and 2 words, not a",
         "Corefile:6: rewrite: expected a TTL such as 30, 30-60, 30- or -60, not -",
@@ -225,6 +228,20 @@ FAULTS: dict[str, list[str]] = {
     block("rewrite name like a b", "rewrite name exact a b c"): [
         "Corefile:2: rewrite: expected exact, prefix, suffix, substring or regex, not like",
         "Corefile:3: rewrite: expected answer auto, answer name FROM TO or answer value FROM TO behind the names",
+    ],
+    block(
+        "rewrite edns0 local set x y", "rewrite edns0 local do 1 y", "rewrite edns0 subnet set 33 56",
+        "rewrite edns0 nsid", "rewrite edns0 local set 1 {port}", "rewrite edns0 nsid set x",
+        "rewrite cname exact a b c", "rewrite edns0 local set 1 0xg",
+    ): [
+        "Corefile:2: rewrite: expected the code of an option such as 0xffee, not x",
+        "Corefile:3: rewrite: expected set, append, replace or unset, not do",
+        "Corefile:4: rewrite: expected bits from 0 to 32, not 33",
+        "Corefile:5: rewrite: expected local, nsid or subnet, and set, append, replace or unset",
+        "Corefile:6: rewrite: {port}: expected one of {qname}, {qtype}, {client_ip}, {client_port}, {protocol}",
+        "Corefile:7: rewrite: expected local ACTION CODE DATA, nsid ACTION or subnet ACTION BITS BITS",
+        "Corefile:8: rewrite: expected where the alias leads, and where it shall lead",
+        "Corefile:9: rewrite: 0xg are no bytes",
     ],
     block("template IN", "template XX A {", "rcode ODD", "}"): [
         "Corefile:2: template: expected CLASS TYPE [ZONE...], not IN",

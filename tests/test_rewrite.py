@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
@@ -14,18 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clusterdns.around.message import read_message
+from clusterdns.around.options import EdnsRule
 from clusterdns.around.rewrite import (
     MOST_NAMES,
     MOST_REPLIES,
     AnswerRule,
     ClassRule,
+    CnameRule,
     NameRule,
     NotARule,
     NotSupported,
-    OtherRule,
     RcodeRule,
     TtlRule,
     TypeRule,
+    relayed_options,
     rewriting,
 )
 from clusterdns.wire import Dialect
@@ -400,6 +403,146 @@ class TestWhatIsRemembered:
         assert [packet[15:20] for packet in asked] == [b"\1a\1x\0", b"\1c\1x\0", b"\1a\1x\0"]
 
 
+class TestOptions:
+    """EDNS options on their way to the upstreams."""
+
+    CLIENT6 = ("2001:db8:1:2:3::7", 5353, 0, 0)
+
+    def passed_on(self, *rules, name="a.x", client=CLIENT, stream=False, **edns) -> list[tuple[int, bytes]] | None:
+        """The options that the question goes on with; None if it goes on without EDNS."""
+        passed = []
+
+        def upstream(packet, client):
+            passed.append(dns.message.from_wire(packet))
+            return Upstream([f"{name} 5 A 192.0.2.1"]).at_once(packet, client)
+
+        respond = rewriting(upstream, rules, Dialect(), stream=stream)
+        reply = ask(respond, name, client=client, **edns)
+        assert lines(reply.answer) == [f"{name}. 5 A 192.0.2.1"]
+        assert reply.edns == edns.get("use_edns", -1), "the client's EDNS is its own"
+        (query,) = passed
+        return [(int(each.otype), each.to_wire()) for each in query.options] if query.edns == 0 else None
+
+    def local(self, action, data="", code=0xFFEE, **more) -> EdnsRule:
+        return EdnsRule(kind="local", action=action, code=code, data=data, **more)
+
+    @pytest.mark.parametrize(
+        ("action", "before", "after"),
+        [
+            ("set", [], [b"new"]),
+            ("set", [b"old"], [b"new"]),
+            ("append", [], [b"new"]),
+            ("append", [b"old"], [b"old"]),
+            ("replace", [], []),
+            ("replace", [b"old"], [b"new"]),
+            ("unset", [], []),
+            ("unset", [b"old"], []),
+        ],
+    )
+    def test_actions(self, action, before, after) -> None:
+        options = [dns.edns.GenericOption(0xFFEE, each) for each in before]
+        found = self.passed_on(self.local(action, "new"), use_edns=0, options=options)
+        assert found == [(0xFFEE, each) for each in after]
+
+    @pytest.mark.parametrize(
+        ("data", "expected"),
+        [
+            ("abcd", b"abcd"),
+            ("0x61626364", b"abcd"),
+            ("{qname}", b"a.x."),
+            ("{qtype}", b"\0\1"),
+            ("{client_ip}", bytes((192, 0, 2, 7))),
+            ("{client_port}", (5353).to_bytes(2, "big")),
+            ("{protocol}", b"udp"),
+        ],
+    )
+    def test_data(self, data, expected) -> None:
+        assert self.passed_on(self.local("set", data)) == [(0xFFEE, expected)]
+
+    def test_over_tcp(self) -> None:
+        assert self.passed_on(self.local("set", "{protocol}"), stream=True) == [(0xFFEE, b"tcp")]
+
+    @pytest.mark.parametrize(
+        ("client", "expected"),
+        [
+            (CLIENT, b"\0\1\x18\0\xc0\0\2"),
+            (CLIENT6, b"\0\2\x38\0\x20\1\x0d\xb8\0\1\0"),
+            (("::ffff:192.0.2.7", 5353, 0, 0), b"\0\1\x18\0\xc0\0\2"),
+        ],
+    )
+    def test_subnet(self, client, expected) -> None:
+        rule = EdnsRule(kind="subnet", action="set", ipv4_bits=24, ipv6_bits=56)
+        assert self.passed_on(rule, client=client) == [(8, expected)]
+
+    def test_name_server_identifier(self) -> None:
+        assert self.passed_on(EdnsRule(kind="nsid", action="set")) == [(3, b"")]
+
+    def test_the_first_that_does_something_is_the_last(self) -> None:
+        rules = [self.local("replace", "a", 1), self.local("set", "b", 2), self.local("set", "c", 3)]
+        assert self.passed_on(*rules) == [(2, b"b")]
+        going_on = [self.local("set", "b", 2, stop=False), self.local("set", "c", 3)]
+        assert self.passed_on(*going_on) == [(2, b"b"), (3, b"c")]
+
+    def test_others_stay(self) -> None:
+        cookie = dns.edns.GenericOption(dns.edns.COOKIE, b"12345678")
+        found = self.passed_on(self.local("set", "a"), use_edns=0, options=[cookie])
+        assert found == [(10, b"12345678"), (0xFFEE, b"a")]
+
+    def test_are_those_that_upstreams_are_told(self) -> None:
+        rules = [self.local("set"), EdnsRule(kind="subnet", action="set"), exact("a", "b")]
+        assert relayed_options(rules) == {0xFFEE, 8}
+
+
+class TestAliases:
+    """Led elsewhere, with what is there."""
+
+    class World:
+        RECORDS: ClassVar = {
+            "www.x.": ["www.x 5 CNAME cdn.y.", "cdn.y 5 A 192.0.2.1"],
+            "far.x.": ["far.x 5 CNAME www.x.", "www.x 5 CNAME cdn.y.", "cdn.y 5 A 192.0.2.1"],
+            "other.y.": ["other.y 5 A 192.0.2.2"],
+            "cdn.z.": ["cdn.z 5 CNAME other.y.", "other.y 5 A 192.0.2.2"],
+        }
+
+        def at_once(self, packet, client):
+            name = dns.message.from_wire(packet).question[0].name.to_text()
+            return Upstream(
+                self.RECORDS.get(name, []), rcode="NOERROR" if name in self.RECORDS else "NXDOMAIN"
+            ).at_once(packet, client)
+
+        def later(self, packet, client):
+            async def reply():
+                return self.at_once(packet, client)
+
+            return reply()
+
+    OTHER = ("other.y. 5 A 192.0.2.2",)
+    CDN = ("cdn.z. 5 CNAME other.y.", *OTHER)
+
+    @pytest.mark.parametrize(
+        ("rule", "name", "expected"),
+        [
+            (("cdn.y", "other.y"), "www.x", ["www.x. 5 CNAME other.y.", *OTHER]),
+            (("cdn.y.", "other.y."), "far.x", ["far.x. 5 CNAME www.x.", "www.x. 5 CNAME other.y.", *OTHER]),
+            (("cdn.y", "cdn.z"), "www.x", ["www.x. 5 CNAME cdn.z.", *CDN]),
+            (("y", "z", "suffix"), "www.x", ["www.x. 5 CNAME cdn.z.", *CDN]),
+            (("(.*)dn.y", "{1}dn.z", "regex"), "www.x", ["www.x. 5 CNAME cdn.z.", *CDN]),
+            (("cdn.y", "none.y"), "www.x", ["www.x. 5 CNAME none.y."]),
+            (("no.y", "other.y"), "www.x", ["www.x. 5 CNAME cdn.y.", "cdn.y. 5 A 192.0.2.1"]),
+            (("cdn.y", "other.y"), "other.y", ["other.y. 5 A 192.0.2.2"]),
+        ],
+    )
+    async def test_lead_where_the_rule_says(self, rule, name, expected) -> None:
+        target, replacement, *match = rule
+        made = CnameRule(target=target, replacement=replacement, match=match[0] if match else "exact")
+        assert lines(ask(rewritten(self.World().at_once, made), name).answer) == expected
+        assert lines((await ask_later(rewritten(self.World().later, made), name)).answer) == expected
+
+    def test_what_is_no_name(self) -> None:
+        rule = CnameRule(match="regex", target="(.*)", replacement="a..b")
+        assert ask(rewritten(self.World().at_once, rule), "www.x").rcode() == dns.rcode.SERVFAIL
+
+
 class TestFaults:
     @pytest.mark.parametrize(
         ("rule", "error", "what"),
@@ -413,7 +556,11 @@ class TestFaults:
                 "either automatically or by patterns",
             ),
             (TtlRule(name="a", lowest=2, highest=1), NotARule, "2-1 is no range of TTLs"),
-            (OtherRule(field="edns0"), NotSupported, "rewrite rule 2: edns0 is not supported"),
+            (EdnsRule(kind="local", action="set", code=0), NotARule, "rewrite rule 2: 0 is no code of an option"),
+            (EdnsRule(kind="local", action="set", code=1, data="{x}"), NotARule, "{x}: expected one of {qname}"),
+            (EdnsRule(kind="local", action="set", code=1, data="0xabc"), NotARule, "0xabc are no bytes"),
+            (EdnsRule(kind="subnet", action="set", ipv4_bits=33), NotARule, "33 and 0: expected 0 to 32 bits"),
+            (CnameRule(match="regex", target="(", replacement="x"), NotARule, "a parenthesis without its other one"),
             (RcodeRule(name="a", rcode=16, replacement=0), NotSupported, "rcodes 0 to 15"),
         ],
     )

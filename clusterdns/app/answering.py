@@ -107,6 +107,7 @@ class Answering:
             udp_size=self.block.udp_size,
             extended_errors=self.block.extended_errors,
             recursion_available=bool(given.upstreams or given.zones or given.resolv_conf),
+            relayed_options=rewrite.relayed_options(self.block.rewrite),
         )
         return self._respond(dialect, stream=False), self._respond(dialect, stream=True)
 

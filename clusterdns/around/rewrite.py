@@ -7,14 +7,16 @@ undone in the reverse order. Rules see a name as text, in lower case and with it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from struct import pack, unpack
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from msgspec import Struct
 
 from clusterdns import wire
+from clusterdns.around.aliases import first_turn
 from clusterdns.around.message import Message, has_question, read_message
+from clusterdns.around.options import Asker, EdnsRule, Options, edit, read_options, with_options
 from clusterdns.around.patterns import NotAPattern
 from clusterdns.around.reactions import worked_on
 from clusterdns.around.renaming import Match, NotARule, Rename, by_pattern, renamer, within
@@ -93,13 +95,16 @@ class ClassRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, r
     stop: bool = True
 
 
-class OtherRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="other"):
-    """What CoreDNS can rewrite besides: `edns0`, `cname`. Raises NotSupported wherever it is used."""
+class CnameRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="cname"):
+    """Lets an alias in the answer lead elsewhere, and answers with what is there."""
 
-    field: str
+    target: str
+    replacement: str
+    match: Match = "exact"
+    stop: bool = True
 
 
-Rule: TypeAlias = NameRule | TtlRule | RcodeRule | TypeRule | ClassRule | OtherRule
+Rule: TypeAlias = NameRule | TtlRule | RcodeRule | TypeRule | ClassRule | EdnsRule | CnameRule
 
 
 class NotSupported(NotARule):
@@ -118,6 +123,9 @@ def rewriting(respond: Respond, rules: Sequence[Rule], dialect: Dialect, *, stre
     plan_of = rewriter.plans.get
     # The type and the class are part of what is remembered only if a rule asks for them.
     asked = 4 if any(isinstance(rule, TypeRule | ClassRule) for rule in rules) else 0
+    if any(isinstance(rule, EdnsRule) for rule in rules):
+        # What becomes of a question depends on the client and its options too.
+        return lambda packet, client: rewriter.meet(packet, client, None, packet.find(0, HEADER))
 
     def rewritten(packet: bytes, client: Client) -> Reaction:
         name_end = packet.find(0, HEADER)
@@ -132,6 +140,11 @@ def rewriting(respond: Respond, rules: Sequence[Rule], dialect: Dialect, *, stre
     return rewritten
 
 
+def relayed_options(rules: Sequence[Rule]) -> frozenset[int]:
+    """The codes of the EDNS options that these rules are about: upstreams are told them."""
+    return frozenset(each.number for each in rules if isinstance(each, EdnsRule))
+
+
 Undo: TypeAlias = Callable[[Message], None]
 
 
@@ -141,8 +154,13 @@ class _Asked(Struct):
     name: str
     qtype: int
     qclass: int
+    asker: Asker
+    options: Options | None
+    """Of EDNS; None if they can not be changed."""
     undo: tuple[Undo, ...] = ()
     """What to do to the reply, the last first."""
+    leads: tuple[Rename, ...] = ()
+    """Where aliases of the reply are led instead."""
 
 
 Step: TypeAlias = Callable[[_Asked], bool]
@@ -155,12 +173,15 @@ class _Plan(Struct, frozen=True):
     name: Name
     asked: bytes
     """Type and class; nothing if they stay as they are."""
-    undo: tuple[Undo, ...]
+    undo: tuple[Undo, ...] = ()
+    leads: tuple[Rename, ...] = ()
+    options: Options | None = None
+    """Those of EDNS; None if they stay as they are."""
     fault: str = ""
     """Why there is no such question."""
 
 
-_UNKNOWN = _Plan(b"", b"", ())
+_UNKNOWN = _Plan(b"", b"")
 
 
 class _Rewriter:
@@ -174,16 +195,18 @@ class _Rewriter:
         self._dialect = dialect
         self._stream = stream
 
-    def meet(self, packet: bytes, client: Client, key: bytes, name_end: int) -> Reaction:
-        """Answer a question that is not known yet."""
+    def meet(self, packet: bytes, client: Client, key: bytes | None, name_end: int) -> Reaction:
+        """Answer a question that is not known yet, and what becomes of it under this key."""
         try:
             query = read_query(packet)
         except FormatError:
             return self._respond(packet, client)
         if query.is_response or query.opcode != OPCODE_QUERY:
             return self._respond(packet, client)
-        plan = self._plan(query)
-        if query.name_end == name_end:  # else there are zeros in it, and another name could begin like it
+        plan = self._plan(packet, query, client)
+        if (
+            key is not None and query.name_end == name_end
+        ):  # else there are zeros in it, and another name could begin like it
             if len(self.plans) >= MOST_NAMES:
                 self.plans.clear()
             self.plans[key] = plan
@@ -191,29 +214,58 @@ class _Rewriter:
             return self._respond(packet, client)
         return self.follow(plan, packet, client, query.name_end)
 
-    def _plan(self, query: Query) -> _Plan | None:
+    def _plan(self, packet: bytes, query: Query, client: Client) -> _Plan | None:
         question = query.question
         text = name_text(question.name)
-        asked = _Asked(text, question.qtype, question.qclass)
+        before = read_options(packet, query)
+        options = None if before is None else list(before)
+        asker = Asker(query, client, self._stream)
+        asked = _Asked(text, question.qtype, question.qclass, asker, options)
         for step in self._steps:
             if step(asked):
                 break
         try:
             name = question.name if asked.name == text else name_from_text(asked.name)
         except NotARecord as error:
-            return _Plan(question.name, b"", (), str(error))
+            return _Plan(question.name, b"", fault=str(error))
         was = (question.name, question.qtype, question.qclass)
-        if (name, asked.qtype, asked.qclass) == was and not asked.undo:
+        changed = None if options == before else options
+        if (name, asked.qtype, asked.qclass) == was and not asked.undo and not asked.leads and changed is None:
             return None
         typed = b"" if (asked.qtype, asked.qclass) == was[1:] else pack("!HH", asked.qtype, asked.qclass)
-        return _Plan(name, typed, asked.undo)
+        return _Plan(name, typed, asked.undo, asked.leads, changed)
 
     def follow(self, plan: _Plan, packet: bytes, client: Client, name_end: int) -> Reaction:
         if plan.fault:
             return self._failure(packet, f"the name can not be rewritten: {plan.fault}")
         asked = plan.asked or packet[name_end + 1 : name_end + 5]
-        reaction = self._respond(packet[:HEADER] + plan.name + asked + packet[name_end + 5 :], client)
+        question = packet[:HEADER] + plan.name + asked + packet[name_end + 5 :]
+        if plan.options is not None:
+            question = with_options(question, read_query(question), plan.options)
+        reaction = self._respond(question, client)
+        if plan.leads:
+            reaction = self._led(plan, question, client, reaction)
         return worked_on(reaction, lambda reply: self._undone(plan, packet, name_end, reply))
+
+    def _led(self, plan: _Plan, question: bytes, client: Client, reaction: Reaction) -> Reaction:
+        """The reply, whose aliases lead where the rules say."""
+        if isinstance(reaction, Coroutine):
+            return self._led_later(plan, question, client, reaction)
+        try:
+            turn = first_turn(reaction, plan.leads)
+        except (FormatError, NotARecord) as error:
+            return self._failure(question, f"the alias can not lead elsewhere: {error}")
+        if turn is None:
+            return reaction
+        end = HEADER + len(plan.name)
+        other = self._respond(question[:HEADER] + turn.target + question[end:], client)
+        return worked_on(other, lambda found: turn.taken(found, question, end - 1))
+
+    async def _led_later(
+        self, plan: _Plan, question: bytes, client: Client, coming: Coroutine[Any, Any, bytes | None]
+    ) -> bytes | None:
+        reaction = self._led(plan, question, client, await coming)
+        return await reaction if isinstance(reaction, Coroutine) else reaction
 
     def _undone(self, plan: _Plan, packet: bytes, name_end: int, reply: bytes) -> bytes | None:
         if not has_question(reply):
@@ -226,6 +278,8 @@ class _Rewriter:
             message = read_message(reply)
             for undo in reversed(plan.undo):
                 undo(message)
+            if plan.options is not None and packet[10:HEADER] == b"\0\0":
+                message.opt = b""  # the client knows nothing of EDNS
             written = message.to(packet, name_end, self._space(packet, message))
         except (FormatError, NotARecord) as error:
             return self._failure(packet, f"the reply can not be rewritten: {error}")
@@ -280,7 +334,10 @@ def _step(rule: Rule) -> Step:
             return _reply_step(rule, _other_rcode(rule.rcode, rule.replacement))
         case TypeRule() | ClassRule():
             return _typed_step(rule)
-    raise NotSupported(f"{rule.field} is not supported: names, answers, TTLs, types, classes and rcodes are rewritten")
+        case EdnsRule():
+            return _options_step(rule)
+        case CnameRule():
+            return _leading_step(rule)
 
 
 def _name_step(rule: NameRule) -> Step:
@@ -330,6 +387,27 @@ def _typed_step(rule: TypeRule | ClassRule) -> Step:
             if asked.qclass != rule.rclass:
                 return False
             asked.qclass = rule.replacement
+        return rule.stop
+
+    return step
+
+
+def _options_step(rule: EdnsRule) -> Step:
+    follow = edit(rule)
+
+    def step(asked: _Asked) -> bool:
+        if asked.options is None or not follow(asked.options, asked.asker):
+            return False
+        return rule.stop
+
+    return step
+
+
+def _leading_step(rule: CnameRule) -> Step:
+    lead = renamer(rule.match, rule.target, rule.replacement)
+
+    def step(asked: _Asked) -> bool:
+        asked.leads = (*asked.leads, lead)
         return rule.stop
 
     return step

@@ -37,6 +37,8 @@ class Asked(Struct, frozen=True):
     flags: int
     """RD, CD and AD of the header."""
     dnssec_ok: bool = False
+    options: bytes = b""
+    """Of EDNS."""
 
 
 class Manner(Struct, frozen=True):
@@ -134,7 +136,7 @@ class Try:
         self._sent_edns = not plain
         if self.upstream.manner.random_letter_case:
             self._name = in_random_case(self._asked.question.name)
-        edns = None if plain else Edns(UDP_SIZE, dnssec_ok=self._asked.dnssec_ok)
+        edns = None if plain else Edns(UDP_SIZE, dnssec_ok=self._asked.dnssec_ok, options=self._asked.options)
         self._query = write_query(0, self._name, self._asked.question, self._asked.flags, edns)
 
     def _ask_over_udp(self) -> None:

@@ -176,6 +176,16 @@ class TestWhatPeopleAdd:
         it = coredns(f"rewrite name db.example.org {WEB}")
         assert it.dig("db.example.org") == ["db.example.org. 30 IN A 10.96.7.7"]
 
+    def test_rewrite_of_options(self, coredns: Callable[..., CoreDns], upstream: Faulty) -> None:
+        """The upstream is told of them, the client is not."""
+        it = coredns("rewrite continue edns0 subnet set 24 56\nrewrite edns0 local set 0xffee {client_ip}")
+        name = f"options-{it.port}.example.org"
+        reply = ask(("127.0.0.1", it.port), name)
+        assert (data(reply), reply.edns) == (["192.0.2.1"], -1)
+        (asked,) = upstream.asked_for(name)
+        options = {int(each.otype): each.to_wire() for each in asked.message.options}
+        assert options == {8: bytes((0, 1, 24, 0, 127, 0, 0)), 0xFFEE: bytes((127, 0, 0, 1))}
+
     def test_template(self, coredns: Callable[..., CoreDns]) -> None:
         it = coredns(
             "template IN A ip.example {\n"

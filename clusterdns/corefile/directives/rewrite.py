@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
+from clusterdns.around.options import Action, EdnsRule, Kind
 from clusterdns.around.renaming import Match
 from clusterdns.around.rewrite import (
     HIGHEST_TTL,
     AnswerRule,
     ClassRule,
+    CnameRule,
     NameRule,
     RcodeRule,
     Rule,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from clusterdns.corefile.settings import Settings
 
 MATCHES: tuple[Match, ...] = get_args(Match)
+KINDS: tuple[Kind, ...] = get_args(Kind)
+ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 def rewrite(readings: Sequence[Reading], _: Surroundings) -> Settings:
@@ -68,14 +72,18 @@ def _rule(reading: Reading, words: Sequence[str]) -> Rule | None:
                 return None
             old, new = (CLASSES[word.upper()] for word in rest)
             return ClassRule(rclass=old, replacement=new, stop=stop)
-        case "edns0" | "cname":
-            reading.unsupported(field.lower())
+        case "edns0":
+            return _edns_rule(reading, rest, stop=stop)
+        case "cname":
+            return _cname_rule(reading, rest, stop=stop)
         case "answer":
             reading.fault("expected a name rule before the answer")
         case "type" | "class":
             reading.fault(f"expected FROM TO behind {field}, not {shown(' '.join(rest)) if rest else 'nothing'}")
         case _:
-            reading.fault(f"expected name, ttl, rcode, type or class, not {shown(field) if field else 'nothing'}")
+            reading.fault(
+                f"expected name, ttl, rcode, type, class, edns0 or cname, not {shown(field) if field else 'nothing'}"
+            )
     return None
 
 
@@ -141,3 +149,54 @@ def _rcode_rule(reading: Reading, words: list[str], *, stop: bool) -> RcodeRule 
     if old is None or new is None:
         return None
     return RcodeRule(name=rest[0], rcode=old, replacement=new, match=match, stop=stop)
+
+
+def _cname_rule(reading: Reading, words: list[str], *, stop: bool) -> CnameRule | None:
+    matched = _matched(reading, words, 2)
+    if not matched:
+        return None
+    match, rest = matched
+    if len(rest) != 2:
+        reading.fault("expected where the alias leads, and where it shall lead")
+        return None
+    return CnameRule(target=rest[0], replacement=rest[1], match=match, stop=stop)
+
+
+def _edns_rule(reading: Reading, words: list[str], *, stop: bool) -> EdnsRule | None:
+    if words[-1:] == ["revert"]:
+        words = words[:-1]  # clients are not told of an upstream's options in any case
+    if len(words) < 2:
+        reading.fault("expected local, nsid or subnet, and set, append, replace or unset")
+        return None
+    kind = reading.one_of(words[0].lower(), KINDS)
+    action = reading.one_of(words[1].lower(), ACTIONS)
+    match kind, action, words[2:]:
+        case "nsid", _, []:
+            pass
+        case "subnet", "unset", []:
+            pass
+        case "local", "unset", [code]:
+            return _local_rule(reading, "unset", code, "", stop=stop)
+        case "local", str(), [code, data] if action != "unset":
+            return _local_rule(reading, action, code, data, stop=stop)
+        case "subnet", str(), [ipv4, ipv6] if action != "unset":
+            bits = [reading.number(word, "bits", 0, most) for word, most in ((ipv4, 32), (ipv6, 128))]
+            if bits[0] is None or bits[1] is None:
+                return None
+            return EdnsRule(kind="subnet", action=action, ipv4_bits=bits[0], ipv6_bits=bits[1], stop=stop)
+        case str(), str(), _:
+            reading.fault("expected local ACTION CODE DATA, nsid ACTION or subnet ACTION BITS BITS")
+            return None
+    return EdnsRule(kind=kind, action=action, stop=stop) if kind and action else None
+
+
+def _local_rule(reading: Reading, action: Action, code: str, data: str, *, stop: bool) -> EdnsRule | None:
+    try:
+        number = int(code, 0)
+    except ValueError:
+        reading.fault(f"expected the code of an option such as 0xffee, not {shown(code)}")
+        return None
+    if data in ("{server_ip}", "{server_port}") or "/" in data.partition("}")[0] * data.startswith("{"):
+        reading.unsupported(data)
+        return None
+    return EdnsRule(kind="local", action=action, code=number, data=data, stop=stop)
