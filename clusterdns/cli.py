@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from clusterdns import __version__, app, config
-from clusterdns.commands import COMMANDS
+from clusterdns.commands import COMMANDS, as_coredns
 from clusterdns.corefile import CorefileError
 from clusterdns.server import CannotListen
 from clusterdns.sources import NoCredentials
@@ -37,9 +37,14 @@ class _AsCoreDns(click.Group):
     """Also takes the arguments that CoreDNS is started with: `-conf FILE` is `serve --corefile FILE`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        option, separator, file = (args[0] if args else "").partition("=")
-        if option in ("-conf", "--conf"):
-            args = ["serve", "--corefile", *([file] if separator else []), *args[1:]]
+        if as_coredns.is_meant(args):
+            translated = as_coredns.translated(args)
+            for flag in translated.unused:
+                click.echo(f"clusterdns: {flag}: it does nothing here", err=True)
+            if translated.shows_plugins:
+                click.echo("\n".join(as_coredns.plugins()))
+                ctx.exit()
+            args = [*translated.arguments]
         return super().parse_args(ctx, args)
 
 
@@ -134,6 +139,12 @@ _OPTIONS = (
     ),
     click.option("--corefile", metavar="FILE", type=click.Path(path_type=Path), help="Settings as CoreDNS has them."),
     click.option(
+        "--corefile-port",
+        type=click.IntRange(0, 65535),
+        metavar="PORT",
+        help="The port of the zones in a Corefile that name none.  [default: 53]",
+    ),
+    click.option(
         "--kube-dns-config",
         "kube_dns",
         envvar="CLUSTERDNS_KUBE_DNS_CONFIG",
@@ -155,7 +166,14 @@ _OPTIONS = (
     short_help="Answer queries until SIGTERM or Ctrl-C.", context_settings={"auto_envvar_prefix": "CLUSTERDNS"}
 )
 @_settings
-def serve(**given: Any) -> None:
+@click.option(
+    "--pid-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Where to write the process's number, once it answers.",
+)
+@click.option("--quiet", is_flag=True, help="Log warnings and errors only.")
+def serve(*, pid_file: Path | None, quiet: bool, **given: Any) -> None:
     """Answer the names of the Services in --manifests, or of a cluster; ask upstream for all others.
 
     Options override the environment (CLUSTERDNS_LISTEN for --listen), which overrides --config or --corefile, which
@@ -165,10 +183,11 @@ def serve(**given: Any) -> None:
     clusterdns serve --manifests config/example
     dig @127.0.0.1 -p 1053 alpaca-prod.default.svc.cluster.local
     """  # noqa: D301 - the backslash is an escape: click keeps the lines of a paragraph that begins so
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    level = logging.WARNING if quiet else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells how many changes; we tell which
     with _plain_words():
-        asyncio.run(app.serve(partial(_load, given)))
+        asyncio.run(app.serve(partial(_load, given), pid_file))
 
 
 @main.command(short_help="Say what a configuration means, or what is wrong with it.")
@@ -211,6 +230,7 @@ def _effective(
     *,
     file: Path | None,
     corefile: Path | None,
+    corefile_port: int | None,
     kube_dns: Path | None,
     lenient: bool,
     zone: tuple[str, ...],
@@ -241,7 +261,8 @@ def _effective(
 
         read = corefiles.read(corefile, corefiles.Disk(), os.environ)
         files, patterns = read.files, read.patterns
-        translation = corefiles.translate(read, lenient=lenient)
+        port = 53 if corefile_port is None else corefile_port
+        translation = corefiles.translate(read, lenient=lenient, port=port)
         settings, warnings, understood = translation.config, translation.warnings, translation.understood
     if kube_dns:
         from clusterdns import kube_dns as of_kube_dns  # noqa: PLC0415

@@ -66,7 +66,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The settings of each call of app.serve, which does nothing."""
     calls: list[Config] = []
 
-    async def serve(load: Callable[[], app.Loaded]) -> None:
+    async def serve(load: Callable[[], app.Loaded], pid_file: Path | None) -> None:
         calls.append(load().settings)
 
     monkeypatch.setattr(app, "serve", serve)
@@ -138,7 +138,7 @@ class TestWhatAppRaises:
     def test_it_is_told_in_a_line_each(
         self, monkeypatch: pytest.MonkeyPatch, error: Exception, told: list[str]
     ) -> None:
-        async def serve(settings: Config) -> None:
+        async def serve(load: Callable[[], app.Loaded], pid_file: Path | None) -> None:
             raise error
 
         monkeypatch.setattr(app, "serve", serve)

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import yaml
 
-from clusterdns import config
+from clusterdns import config, corefile
 
 REPOSITORY = Path(__file__).parents[1]
 KUBERNETES = REPOSITORY / "config" / "kubernetes"
@@ -86,7 +86,6 @@ class TestRendering:
                     "ServiceAccount kube-system/coredns",
                     "ClusterRole system:coredns",
                     "ClusterRoleBinding system:coredns",
-                    "ConfigMap kube-system/clusterdns",
                     "Deployment kube-system/coredns",
                     "PodDisruptionBudget kube-system/clusterdns",
                     "Service kube-system/kube-dns",
@@ -185,7 +184,6 @@ class TestSettings:
         ("folder", "listen"),
         [
             ("base", {("0.0.0.0", 53), ("::", 53)}),
-            ("overlays/replace-coredns", {("0.0.0.0", 53), ("::", 53)}),
             ("overlays/node-local", {("169.254.20.10", 53)}),
         ],
     )
@@ -206,6 +204,17 @@ class TestSettings:
         assert Path(settings.snapshot).parent in {Path(each["mountPath"]) for each in server(folder)["volumeMounts"]}
         assert (settings.pods, settings.ttl) == ("insecure", 30)  # kubeadm's
 
+    def test_in_the_place_of_coredns_it_has_the_corefile_of_before(self):
+        folder = "overlays/replace-coredns"
+        conf, path = server(folder)["args"]
+        (mount,) = (each for each in server(folder)["volumeMounts"] if each["mountPath"] == str(Path(path).parent))
+        (volume,) = (each for each in pod(folder)["volumes"] if each["name"] == mount["name"])
+        assert (conf, path) == ("-conf", "/etc/coredns/Corefile")
+        assert volume == at(yaml.safe_load(COREDNS), "spec.template.spec.volumes.0")
+        (variable,) = server(folder)["env"]
+        assert variable["name"] == "CLUSTERDNS_SNAPSHOT"
+        assert str(Path(variable["value"]).parent) in {each["mountPath"] for each in server(folder)["volumeMounts"]}
+
     @pytest.mark.parametrize("folder", FOLDERS)
     def test_the_command_line_is_one(self, folder):
         done = subprocess.run(
@@ -216,7 +225,7 @@ class TestSettings:
             cwd=REPOSITORY,
         )
         assert done.returncode == 0, done.stderr
-        assert server(folder)["args"][0] == "serve"
+        assert server(folder)["args"][0] == ("-conf" if folder == "overlays/replace-coredns" else "serve")
         assert "--config FILE" in done.stdout
 
 
@@ -282,11 +291,16 @@ class TestPods:
     @pytest.mark.parametrize("folder", FOLDERS)
     def test_each_probe_asks_where_the_server_listens(self, folder):
         """A named port would have to be declared, and the overlay declares none."""
-        settings = msgspec.yaml.decode(only(folder, "ConfigMap")["data"]["clusterdns.yaml"], type=config.Config)
-        address, port = config.listen_address(settings.http[0])
-        # The address of a pod on the node's network is the node's, where nobody listens.
-        host = {} if address == "0.0.0.0" else {"host": address}
+        if folder == "overlays/replace-coredns":
+            read = corefile.read(REPOSITORY / "tests/data/corefiles/kubeadm.corefile", corefile.Disk(), {})
+            settings = corefile.translate(read).config
+        else:
+            settings = msgspec.yaml.decode(only(folder, "ConfigMap")["data"]["clusterdns.yaml"], type=config.Config)
+        pages = config.pages(settings)
         for probe, path in (("readinessProbe", "/ready"), ("livenessProbe", "/health")):
+            address, port = next(where for where, paths in pages.items() if path in paths)
+            # The address of a pod on the node's network is the node's, where nobody listens.
+            host = {} if address == "0.0.0.0" else {"host": address}
             asked = {key: value for key, value in server(folder)[probe].items() if key in HANDLERS}
             assert asked == {"httpGet": {"path": path, "port": port} | host}
 
@@ -404,10 +418,16 @@ class TestReplacingCoreDNS:
     def test_replicas_stay(self, merged):
         assert merged["spec"]["replicas"] == 3
 
-    def test_the_corefile_stays_for_the_way_back(self, merged):
+    def test_the_corefile_stays(self, merged):
+        """It is theirs, mounted as it was, and nothing of ours is of that name."""
         volumes = {each["name"]: each for each in at(merged, "spec.template.spec.volumes")}
         assert volumes["config-volume"] == at(yaml.safe_load(COREDNS), "spec.template.spec.volumes.0")
-        assert only("overlays/replace-coredns", "ConfigMap")["metadata"]["name"] != "coredns"
+        mounts = [each["mountPath"] for each in at(merged, "spec.template.spec.containers.0.volumeMounts")]
+        assert sorted(mounts) == ["/etc/coredns", "/var/lib/clusterdns"]
+        assert not any(each["kind"] == "ConfigMap" for each in rendered("overlays/replace-coredns"))
+
+    def test_lameduck_is_the_corefile_s(self, merged):
+        assert "lifecycle" not in at(merged, "spec.template.spec.containers.0")
 
     def test_the_result_is_valid(self, merged):
         kubernetes_validate.validate(merged, kubernetes_validate.latest_version(), strict=True)
@@ -415,10 +435,9 @@ class TestReplacingCoreDNS:
     def test_clean_up_finds_what_was_not_there_before(self):
         """The README deletes them by label and kind."""
         text = (KUBERNETES / "README.md").read_text()
-        assert "delete configmap,poddisruptionbudget -l app.kubernetes.io/name=clusterdns\n" in text
-        for kind in ("ConfigMap", "PodDisruptionBudget"):
-            labels = only("overlays/replace-coredns", kind)["metadata"]["labels"]
-            assert labels["app.kubernetes.io/name"] == "clusterdns"
+        assert "delete poddisruptionbudget -l app.kubernetes.io/name=clusterdns\n" in text
+        labels = only("overlays/replace-coredns", "PodDisruptionBudget")["metadata"]["labels"]
+        assert labels["app.kubernetes.io/name"] == "clusterdns"
         node_local = only("overlays/node-local", "ConfigMap")["metadata"]["labels"]
         assert node_local["app.kubernetes.io/name"] != "clusterdns"
 

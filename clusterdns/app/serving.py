@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -44,7 +46,7 @@ class Loaded(Struct, frozen=True):
     """What files were looked for by: a new one may be a part of it."""
 
 
-async def serve(load: Callable[[], Loaded]) -> None:
+async def serve(load: Callable[[], Loaded], pid_file: Path | None = None) -> None:
     """Serve until SIGTERM or SIGINT, and for as long after it as is set; a second one ends that.
 
     On SIGHUP, or when a file of the configuration changes, serve as it says then.
@@ -71,6 +73,8 @@ async def serve(load: Callable[[], Loaded]) -> None:
     running = Running(loaded.settings, stop)
     try:
         await running.start()
+        if pid_file:
+            _write_pid(pid_file)
         tasks = [
             asyncio.create_task(files.watch(again)),
             asyncio.create_task(_reload(running, load, files, again)),
@@ -81,7 +85,22 @@ async def serve(load: Callable[[], Loaded]) -> None:
         await running.linger(at_once)
     finally:
         await running.stop()
+        if pid_file:
+            _forget_pid(pid_file)
     log.info("stopped")
+
+
+def _write_pid(file: Path) -> None:
+    """Raises BadConfig."""
+    try:
+        file.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        raise config.BadConfig(f"--pid-file: {file}: {error.strerror}") from error
+
+
+def _forget_pid(file: Path) -> None:
+    with contextlib.suppress(OSError):  # it may never have been written
+        file.unlink()
 
 
 async def _reload(running: Running, load: Callable[[], Loaded], files: _Files, again: asyncio.Event) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Scheme: TypeAlias = Literal["dns", "tls", "https", "grpc", "quic", "https3"]
 
-_DEFAULT_PORTS: dict[Scheme, int] = {"dns": 53, "tls": 853, "https": 443, "grpc": 443, "quic": 853, "https3": 443}
+DNS_PORT = 53
+_DEFAULT_PORTS: dict[Scheme, int] = {"dns": DNS_PORT, "tls": 853, "https": 443, "grpc": 443, "quic": 853, "https3": 443}
 
 
 class ServedZone(Struct, frozen=True):
@@ -39,8 +40,10 @@ def zones(text: str) -> tuple[Name, ...]:
     return _parsed(text)[0]
 
 
-def served_zones(corefile: Corefile) -> tuple[tuple[ServedZone, ...], ...]:
+def served_zones(corefile: Corefile, port: int = DNS_PORT) -> tuple[tuple[ServedZone, ...], ...]:
     """What each server block serves, in the order of the blocks.
+
+    port: of keys that name none, and no other scheme.
 
     Raises CorefileError, with a fault for each key that means nothing, and for each that another has taken: the same
     zone with the same scheme and port, on the same address or on all of them.
@@ -52,11 +55,11 @@ def served_zones(corefile: Corefile) -> tuple[tuple[ServedZone, ...], ...]:
         found: list[ServedZone] = []
         for key in block.keys:
             try:
-                reverse, port, scheme = _parsed(key.text)
+                reverse, own_port, scheme = _parsed(key.text, port)
             except ValueError as error:
                 faults.append(Fault(key.place, f"{key.text!r}: {error}"))
                 continue
-            found += [ServedZone(zone, port, scheme, key.place) for zone in reverse]
+            found += [ServedZone(zone, own_port, scheme, key.place) for zone in reverse]
         addresses = set(_bound(block)) or {""}
         for each in found:
             others = taken.setdefault((each.scheme, each.zone, each.port), {})
@@ -80,11 +83,11 @@ def _bound(block: ServerBlock) -> Iterator[str]:
                 yield names.address_text(packed) if packed else word.text
 
 
-def _parsed(text: str) -> tuple[tuple[Name, ...], int, Scheme]:
+def _parsed(text: str, dns_port: int = DNS_PORT) -> tuple[tuple[Name, ...], int, Scheme]:
     """The zones, the port and the scheme of a key. Raises ValueError."""
     before, separator, rest = text.rpartition("://")
     scheme = _scheme(before) if separator else "dns"
-    zone, port = _zone_and_port(rest, scheme)
+    zone, port = _zone_and_port(rest, dns_port if scheme == "dns" else _DEFAULT_PORTS[scheme])
     if not zone:
         raise ValueError("expected a zone, such as example.org, 10.0.0.0/8 or . for all")
     address, slash, _ = zone.partition("/")
@@ -100,11 +103,11 @@ def _scheme(text: str) -> Scheme:
     raise ValueError(f"expected one of {', '.join(each + '://' for each in get_args(Scheme))}, not {shown(text)}://")
 
 
-def _zone_and_port(text: str, scheme: Scheme) -> tuple[str, int]:
+def _zone_and_port(text: str, default: int) -> tuple[str, int]:
     zone, colon, port = text.rpartition(":")
     # The colons of an IPv6 network are no separators: its length stands behind the last one.
     if not colon or "/" in port:
-        return text, _DEFAULT_PORTS[scheme]
+        return text, default
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
         raise ValueError(
             f"expected a port from 0 to 65535 behind the last colon, not {shown(port) if port else 'nothing'}"

@@ -14,7 +14,7 @@ from clusterdns import config, names
 from clusterdns.config import Config
 from clusterdns.corefile.directives import OFTEN, ONCE, Surroundings, within
 from clusterdns.corefile.directives.listening import EVERYWHERE, address_and_port
-from clusterdns.corefile.keys import served_zones
+from clusterdns.corefile.keys import DNS_PORT, served_zones
 from clusterdns.corefile.reading import Findings, Reading
 from clusterdns.corefile.settings import UNSAID, Settings, is_shared, nested, shown_settings, zone_texts
 from clusterdns.corefile.words import CorefileError, Fault, Place
@@ -36,17 +36,18 @@ class Translation(Struct, frozen=True):
     """A line for each directive: its place, its name, and what it has become."""
 
 
-def translate(corefile: Corefile, *, lenient: bool = False) -> Translation:
+def translate(corefile: Corefile, *, lenient: bool = False, port: int = DNS_PORT) -> Translation:
     """The configuration that a Corefile stands for.
 
     lenient: what is not supported is passed over with a warning.
+    port: of the zones that name none.
 
     Raises CorefileError, with every fault that was found.
     """
     findings = Findings(lenient=lenient)
     served: Sequence[Sequence[ServedZone]] = [()] * len(corefile.blocks)
     try:
-        served = served_zones(corefile)
+        served = served_zones(corefile, port)
     except CorefileError as error:
         findings.faults += error.faults
     blocks: list[Settings] = []

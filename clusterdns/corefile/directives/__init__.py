@@ -65,4 +65,10 @@ OFTEN: Mapping[str, Often] = {
 }  # fmt: skip
 """Those that are understood together, in the order in which they stand there."""
 
-__all__ = ["OFTEN", "ONCE", "Surroundings", "within"]
+
+def working() -> list[str]:
+    """The directives that mean something here, sorted; others are passed over."""
+    return sorted({*OFTEN} | {name for name, meaning in ONCE.items() if meaning is not ignored})
+
+
+__all__ = ["OFTEN", "ONCE", "Surroundings", "within", "working"]
