@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, field
 
 from clusterdns import names
-from clusterdns.around import acl, dns64, patterns, query_log, rewrite, template
+from clusterdns.around import acl, dns64, header, patterns, query_log, rewrite, template
 from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
@@ -190,6 +190,22 @@ class Cache(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     except_denial: tuple[str, ...] = ()
     """...and zones of which just that is not, nor failures."""
+
+
+class Header(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """Flags that are as they are told, and not as they would be: aa, ra, rd."""
+
+    raised: tuple[header.Flag, ...] = field(name="set", default=())
+    """In replies."""
+
+    cleared: tuple[header.Flag, ...] = field(name="clear", default=())
+    """In replies."""
+
+    query_set: tuple[header.Flag, ...] = ()
+    """In queries, before they are answered."""
+
+    query_clear: tuple[header.Flag, ...] = ()
+    """In queries, before they are answered."""
 
 
 class Hosts(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -373,6 +389,14 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     any: bool = False
     """Whether ANY is answered with one HINFO record for names of others too (RFC 8482)."""
+
+    header: Header = field(default_factory=Header)
+
+    local: bool = False
+    """Whether localhost, and the addresses that are a machine's own, are answered here as RFC 6761 asks for."""
+
+    whoami: bool = False
+    """Whether names that nobody answers for are answered with the client's address and port."""
 
     minimal: bool = False
     """Whether answers come without authority and additional records."""

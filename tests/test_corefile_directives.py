@@ -420,6 +420,8 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         (block("bind 127.0.0.1 ::1", "bind 127.0.0.2"), {"listen": ["127.0.0.1:53", "[::1]:53", "127.0.0.2:53"]}),
         (block("bind 127.0.0.1 127.0.0.2 {", "except 127.0.0.1", "}"), {"listen": ["127.0.0.2:53"]}),
         (block("bind localhost"), {"listen": ["127.0.0.1:53"]}),
+        (block("bind lo {", "except ::1", "}"), {"listen": ["127.0.0.1:53"]}),
+        (block("bind 192.0.2.1 127.0.0.1 ::1 {", "except lo", "}"), {"listen": ["192.0.2.1:53"]}),
         (block("bufsize"), {"udp-size": 1232}),
         (block("bufsize 512"), {"udp-size": 512}),
     ],
@@ -626,6 +628,15 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "small ones": [
         (block("any"), {"any": True}),
+        (block("local", "whoami"), {"local": True, "whoami": True}),
+        (
+            block("header {", "set ra aa", "clear rd AA", "query clear rd", "response set rd", "}"),
+            {
+                "header.set": ["ra", "rd"], "header.clear": ["aa"], "header.query-set": [],
+                "header.query-clear": ["rd"],
+            },
+        ),
+        (block("timeouts {", "idle 1m", "read 3s", "}"), {"tcp.idle-seconds": 60.0}),
         (block("minimal"), {"minimal": True}),
         (block("nsid use The Force"), {"nsid": "use The Force"}),
         (block("dns64"), {"dns64": {"prefix": "64:ff9b::/96", "translate-all": False, "allow-ipv4": False}}),

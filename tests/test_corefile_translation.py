@@ -191,7 +191,6 @@ FAULTS: dict[str, list[str]] = {
         "Corefile:6: hosts: 192.0.2.1: a..b is no host name",
         "Corefile:7: hosts: ttl: expected seconds from 1 to 65535, not 0",
     ],
-    block("bind eth0"): ["Corefile:2: bind: the interface eth0 in the place of an address: not supported"],
     block("bufsize 100", "health 8080", "prometheus a b", "nsid", "log . {", "class odd", "}"): [
         "Corefile:2: bufsize: expected bytes from 512 to 4096, not 100",
         "Corefile:3: health: expected ADDRESS:PORT or :PORT, not 8080",
@@ -207,6 +206,29 @@ FAULTS: dict[str, list[str]] = {
     block("loadbalance weighted file", "reload 1s"): [
         "Corefile:2: loadbalance: weighted: not supported",
         "Corefile:3: reload: expected a duration such as 5s or 1h30m of 2s or more, not 1s",
+    ],
+    block("header {", "set tc", "response clear", "query no rd", "}", "header", "local now", "whoami me"): [
+        "Corefile:3: header: set: expected aa, ra or rd, not tc",
+        "Corefile:4: header: response: expected set or clear, and flags",
+        "Corefile:5: header: query: expected set or clear, not no",
+        "Corefile:7: header: expected one in a server block, not another than at /etc/coredns/Corefile:2",
+        "Corefile:8: local: expected no arguments, not now",
+        "Corefile:9: whoami: expected no arguments, not me",
+    ],
+    block("header"): ["Corefile:2: header: expected a block of set and clear, and flags"],
+    block("timeouts {", "idle 2", "idle 25h", "age 3s", "}"): [
+        "Corefile:3: timeouts: idle: expected a duration such as 5s or 1h30m from 1s to 86400s, not 2",
+        "Corefile:4: timeouts: idle: expected a duration such as 5s or 1h30m from 1s to 86400s, not 25h",
+        "Corefile:5: timeouts: age: not supported",
+    ],
+    block("bind nosuch0"): [
+        "Corefile:2: bind: expected an address or an interface of this machine, not nosuch0",
+    ],
+    block("erratic", "etcd", "route53 a:b", "sign db", "dnssec", "secondary", "transfer", "tsig", "grpc . 192.0.2.1"): [
+        f"Corefile:{n}: {name}: not supported"
+        for n, name in enumerate(
+            ("erratic", "etcd", "route53", "sign", "dnssec", "secondary", "transfer", "tsig", "grpc"), 2
+        )
     ],
     block("autopath @erratic"): ["Corefile:2: autopath: @erratic in the place of @kubernetes: not supported"],
     block("acl {", "refuse", "block type ODD", "block 10.0.0.0/8", "block file a", "}"): [
@@ -298,9 +320,9 @@ class TestThoseWhoAreLenient:
 
 
 WARNINGS = {
-    block("debug", "pprof", "trace", "dnstap a b", "local"): [
+    block("debug", "pprof", "trace", "dnstap a b", "geoip a.mmdb"): [
         f"Corefile:{2 + n}: {name}: it does nothing here"
-        for n, name in enumerate(("debug", "pprof", "trace", "dnstap", "local"))
+        for n, name in enumerate(("debug", "pprof", "trace", "dnstap", "geoip"))
     ],
     "tls://. {\ntls cert key {\nclient_auth request\nkeylog file\n}\n}": [
         "Corefile:3: tls: client_auth: it does nothing here: nobody would look at the certificate",

@@ -19,12 +19,15 @@ from clusterdns.around import (
     chaos,
     closed_hosts,
     dns64,
+    header,
+    localhost,
     log_line,
     minimal,
     nsid,
     query_log,
     rewrite,
     template,
+    whoami,
 )
 from clusterdns.cache import Cache, CacheLimits
 from clusterdns.elsewhere import Elsewhere
@@ -115,6 +118,8 @@ class Answering:
         """What answers, behind what stands around it, the innermost first."""
         block = self.block
         respond = responder(self.index, dialect, stream=stream, resolver=self.resolver)
+        if block.whoami:
+            respond = whoami.telling_clients(respond, self._is_answered_for, dialect, stream=stream)
         claim = closed_hosts.Claim(
             frozenset(map(names.from_text, block.hosts.zones)) or frozenset({names.ROOT}),
             frozenset(map(names.from_text, block.hosts.fallthrough)),
@@ -122,6 +127,10 @@ class Answering:
         respond = closed_hosts.closing(respond, claim, self.index.has_host, dialect, stream=stream)
         respond = template.templating(respond, block.template, dialect, stream=stream)
         respond = minimal.minimal(respond) if block.minimal else respond
+        given = block.header
+        of_queries = header.Flags(cleared=given.query_clear, raised=given.query_set)
+        of_replies = header.Flags(cleared=given.cleared, raised=given.raised)
+        respond = header.flagged(respond, of_queries, of_replies)
         respond = rewrite.rewriting(respond, block.rewrite, dialect, stream=stream)
         if block.chaos.version:
             hostname = block.chaos.hostname or socket.gethostname()
@@ -132,7 +141,14 @@ class Answering:
         if block.dns64.prefix:
             translation = dns64.Translation(block.dns64.prefix, block.dns64.translate_all, block.dns64.allow_ipv4)
             respond = dns64.translating(respond, translation, dialect, stream=stream)
+        if block.local:
+            respond = localhost.answering_localhost(respond, dialect, stream=stream)
         return nsid.identified(respond, block.nsid, dialect, stream=stream) if block.nsid else respond
+
+    def _is_answered_for(self, name: Name) -> bool:
+        """Whether a name is ours, or there is somebody to ask for it."""
+        served = self._zones.serves(name) or self.resolver.elsewhere.serves(name)
+        return served or self.resolver.ours(name) is not None
 
     def logged(self, respond: Respond, host: str, write: Callable[[str], None], *, stream: bool) -> Respond:
         """What answers on that address, and writes down what is to be."""

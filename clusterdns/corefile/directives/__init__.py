@@ -24,7 +24,8 @@ from clusterdns.corefile.directives.forward import forward
 from clusterdns.corefile.directives.hosts import hosts
 from clusterdns.corefile.directives.k8s_external import k8s_external
 from clusterdns.corefile.directives.kubernetes import autopath, kubernetes
-from clusterdns.corefile.directives.listening import bind, bufsize, root, tls
+from clusterdns.corefile.directives.listening import bind, bufsize, root, timeouts, tls
+from clusterdns.corefile.directives.replies import header, local, whoami
 from clusterdns.corefile.directives.rewrite import rewrite
 from clusterdns.corefile.directives.surroundings import Surroundings, within
 from clusterdns.corefile.directives.template import template
@@ -52,11 +53,12 @@ Often: TypeAlias = Callable[[Sequence[Reading], Surroundings], Settings]
 
 ONCE: Mapping[str, Once] = {
     "any": any_type, "autopath": autopath, "bufsize": bufsize, "cache": cache, "cancel": ignored, "chaos": chaos,
-    "debug": ignored, "dns64": dns64, "dnstap": ignored, "errors": errors, "health": health, "hosts": hosts,
-    "k8s_external": k8s_external, "kubernetes": kubernetes, "loadbalance": loadbalance, "local": ignored, "loop": loop,
+    "debug": ignored, "dns64": dns64, "dnstap": ignored, "errors": errors, "geoip": ignored, "header": header,
+    "health": health, "hosts": hosts,
+    "k8s_external": k8s_external, "kubernetes": kubernetes, "loadbalance": loadbalance, "local": local, "loop": loop,
     "metadata": ignored, "minimal": minimal, "multisocket": ignored, "nsid": nsid, "pprof": ignored,
-    "prometheus": prometheus, "ready": ready, "reload": reload, "root": root, "timeouts": ignored, "tls": tls,
-    "trace": ignored,
+    "prometheus": prometheus, "ready": ready, "reload": reload, "root": root, "timeouts": timeouts, "tls": tls,
+    "trace": ignored, "whoami": whoami,
 }  # fmt: skip
 """Those that a server block has at most once."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clusterdns import names
+from clusterdns.corefile import interfaces
 from clusterdns.corefile.words import shown
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 UDP_SIZE = 1232
 
+LONGEST_IDLE = 86400.0
+"""Seconds; CoreDNS takes a day at most as well."""
+
 
 def bind(readings: Sequence[Reading], _: Surroundings) -> Settings:
     """The addresses; their ports are those of the server block's keys."""
@@ -30,7 +34,7 @@ def bind(readings: Sequence[Reading], _: Surroundings) -> Settings:
                 excepted.update(_hosts(line))
             else:
                 line.unsupported()
-        if reading.count("addresses", 1):
+        if reading.count("addresses or interfaces", 1):
             found = [host for host in _hosts(reading) if host not in excepted]
             hosts.update(dict.fromkeys(found))
             reading.understood(", ".join(found))
@@ -40,12 +44,14 @@ def bind(readings: Sequence[Reading], _: Surroundings) -> Settings:
 def _hosts(reading: Reading) -> list[str]:
     found: list[str] = []
     for word in reading.words:
-        host = "127.0.0.1" if word == "localhost" else word
-        packed = names.address(host.partition("%")[0])
-        if packed is None:
-            reading.unsupported(f"the interface {shown(word)} in the place of an address")
+        if word == "localhost":
+            found.append("127.0.0.1")
+        elif names.address(word.partition("%")[0]) is not None:
+            found.append(word)
+        elif (of_interface := interfaces.addresses(word)) is not None:
+            found += of_interface
         else:
-            found.append(host)
+            reading.fault(f"expected an address or an interface of this machine, not {shown(word)}")
     return found
 
 
@@ -73,6 +79,20 @@ def bufsize(reading: Reading, _: Surroundings) -> Settings:
         return {}
     size = reading.number(reading.words[0], "bytes", 512, 4096) if reading.words else UDP_SIZE
     return {"udp-size": size} if size else {}
+
+
+def timeouts(reading: Reading, _: Surroundings) -> Settings:
+    """Of connections that clients have open."""
+    settings: Settings = {}
+    for line in reading.lines():
+        if line.keyword not in ("read", "write", "idle"):
+            line.unsupported()
+        elif line.count("a duration", 1, 1) and (seconds := line.duration(line.words[0], 1, LONGEST_IDLE)) is not None:
+            if line.keyword == "idle":
+                settings["tcp.idle-seconds"] = seconds
+            else:
+                line.warn("it does nothing here: a connection that is idle is closed, whatever it waits for")
+    return settings
 
 
 def root(reading: Reading, _: Surroundings) -> Settings:

@@ -1,0 +1,145 @@
+"""What CoreDNS's `header`, `local` and `whoami` mean, asked of a server that has them in its Corefile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dns.flags
+import dns.message
+import dns.rcode
+import pytest
+from of_corefile import of_corefile
+
+from tests.upstreams import Faulty
+from tests.upstreams.behaviours import says
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from of_corefile import OfCorefile
+
+COREFILE = """
+.:PORT {{
+    bind lo {{
+        except ::1
+    }}
+    local
+    hosts {folder}/none {{
+        192.0.2.3 mine.example
+        fallthrough
+    }}
+    forward served.example {upstream}
+    whoami
+}}
+header.example:PORT {{
+    bind 127.0.0.1
+    header {{
+        set aa
+        clear ra rd
+    }}
+    forward . {upstream}
+}}
+query.example:PORT {{
+    bind 127.0.0.1
+    header {{
+        query clear rd
+    }}
+    forward . {upstream}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Faulty]:
+    with Faulty(says("{name} 60 IN A 192.0.2.1")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server(upstream: Faulty, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OfCorefile]:
+    folder = tmp_path_factory.mktemp("replies")
+    with of_corefile(folder, COREFILE.format(upstream=upstream, folder=folder)) as started:
+        yield started
+
+
+def section(rrsets: list[object]) -> list[str]:
+    return sorted(line for each in rrsets for line in str(each).splitlines())
+
+
+WEEK = 604800
+
+
+class TestLocal:
+    @pytest.mark.parametrize(
+        ("name", "rtype", "expected"),
+        [
+            ("localhost", "A", f"localhost. {WEEK} IN A 127.0.0.1"),
+            ("localhost", "AAAA", f"localhost. {WEEK} IN AAAA ::1"),
+            ("LocalHost", "A", f"LocalHost. {WEEK} IN A 127.0.0.1"),
+            ("a.b.localhost", "A", f"a.b.localhost. {WEEK} IN A 127.0.0.1"),
+            ("localhost.example.org", "AAAA", f"localhost.example.org. {WEEK} IN AAAA ::1"),
+            ("localhost", "NS", f"localhost. {WEEK} IN NS localhost."),
+            ("localhost", "SOA", f"localhost. {WEEK} IN SOA localhost. root.localhost. 1 0 0 0 {WEEK}"),
+            ("1.0.0.127.in-addr.arpa", "PTR", f"1.0.0.127.in-addr.arpa. {WEEK} IN PTR localhost."),
+            ("127.in-addr.arpa", "NS", f"127.in-addr.arpa. {WEEK} IN NS localhost."),
+        ],
+    )
+    def test_is_answered_here(self, server: OfCorefile, name: str, rtype: str, expected: str) -> None:
+        reply = server.ask(name, rtype)
+        assert (reply.rcode(), section(reply.answer)) == (dns.rcode.NOERROR, [expected])
+
+    @pytest.mark.parametrize(
+        ("name", "rtype", "rcode", "zone"),
+        [
+            ("localhost", "MX", "NOERROR", "localhost"),
+            ("a.localhost", "TXT", "NOERROR", "a.localhost"),
+            ("127.in-addr.arpa", "A", "NOERROR", "127.in-addr.arpa"),
+            ("1.0.0.127.in-addr.arpa", "A", "NOERROR", "127.in-addr.arpa"),
+            ("2.0.0.127.in-addr.arpa", "PTR", "NXDOMAIN", "127.in-addr.arpa"),
+            ("255.255.255.255.in-addr.arpa", "PTR", "NXDOMAIN", "255.in-addr.arpa"),
+        ],
+    )
+    def test_or_is_missing_here(self, server: OfCorefile, name: str, rtype: str, rcode: str, zone: str) -> None:
+        reply = server.ask(name, rtype)
+        assert (dns.rcode.to_text(reply.rcode()), section(reply.answer)) == (rcode, [])
+        assert section(reply.authority) == [f"{zone}. {WEEK} IN SOA localhost. root.localhost. 1 0 0 0 {WEEK}"]
+
+    @pytest.mark.parametrize("name", ["notlocalhost", "localhosts.served.example", "1.127.in-addr.arpa.served.example"])
+    def test_others_are_not(self, server: OfCorefile, name: str) -> None:
+        reply = server.ask(name)
+        assert "127.0.0.1" not in [str(data) for each in reply.answer for data in each]
+        assert not reply.authority
+
+
+class TestWhoami:
+    @pytest.mark.parametrize("tcp", [False, True])
+    def test_nobody_s_names_tell_who_asks(self, server: OfCorefile, *, tcp: bool) -> None:
+        reply = server.ask("Some.where.example", "TXT", tcp=tcp)
+        assert (reply.rcode(), reply.answer) == (dns.rcode.NOERROR, [])
+        assert reply.flags & dns.flags.AA
+        address, service = section(reply.additional)
+        assert address == "Some.where.example. 0 IN A 127.0.0.1"
+        assert service.startswith(f"_{'tcp' if tcp else 'udp'}.Some.where.example. 0 IN SRV 0 0 ")
+        assert service.endswith(" .")
+
+    def test_names_of_somebody_do_not(self, server: OfCorefile) -> None:
+        for name, expected in (("mine.example", "192.0.2.3"), ("a.served.example", "192.0.2.1")):
+            reply = server.ask(name)
+            assert [str(data) for each in reply.answer for data in each] == [expected]
+            assert not reply.additional
+
+
+class TestHeader:
+    def test_flags_of_replies(self, server: OfCorefile) -> None:
+        plain = server.ask("www.query.example")
+        assert plain.flags & dns.flags.RA
+        for _ in range(2):
+            reply = server.ask("www.header.example")
+            assert [str(data) for each in reply.answer for data in each] == ["192.0.2.1"]
+            assert reply.flags & (dns.flags.AA | dns.flags.RA | dns.flags.RD) == dns.flags.AA
+
+    def test_flags_of_queries(self, server: OfCorefile, upstream: Faulty) -> None:
+        reply = server.ask("asked.query.example")
+        assert not reply.flags & dns.flags.RD
+        (query,) = upstream.asked_for("asked.query.example", "A")
+        assert "RD" not in query.flags
