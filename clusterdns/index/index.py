@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 _SERIALS = 1 << 32
 
+_OF_SERVICES = (ServiceName, ExposedService)
+
 T = TypeVar("T", bound="Object")
 
 
@@ -86,7 +88,8 @@ class Index:
         """Readers keep hold of this very dictionary: it is changed, and never replaced."""
         self.zones = tuple(zones)
         self._external_zones = tuple(zone for zone in external_zones if not zone.is_reverse)
-        self._zone_names = tuple(zone.name for zone in (*self.zones, *self._external_zones))
+        self._forward_zones = (*self.zones, *self._external_zones)
+        self._zone_names = tuple(zone.name for zone in self._forward_zones)
         self.own_addresses = tuple(own_addresses)
         self._selects_namespaces = selects_namespaces
         self._dns_service = dns_service
@@ -133,7 +136,7 @@ class Index:
                 self._tree.place(node)
         self._unsure = tuple(
             part
-            for zone in (*self.zones, *self._external_zones)
+            for zone in self._forward_zones
             for part in zone.falls_through_below
             if self._tree.in_cluster(part) is None
         )
@@ -360,7 +363,7 @@ class Index:
     def _renew_namespace(self, namespace: str) -> None:
         """A namespace's names exist while it does; `<namespace>.svc` also while a service is below it (RFC 8020)."""
         exists = ("", namespace) in self._namespaces.objects
-        for zone in (*self.zones, *self._external_zones):
+        for zone in self._forward_zones:
             name = name_of_namespace(namespace, zone)
             if name is None:
                 continue
@@ -422,14 +425,14 @@ class Index:
         service = self._services.objects.get(key)
         if self._selects_namespaces and ("", namespace) not in self._namespaces.objects:
             service = None
-        for zone in (*self.zones, *self._external_zones):
+        for zone in self._forward_zones:
             name = name_of_service(key, zone)
             if name is None or not self._is_for(key, self._tree.in_cluster(name)):
                 continue
             self._tree.remove_all((*self._grown.pop(name, ()), *self._mentioned_at.pop(name, ()), name))
             self._aliases.discard(name)
-            node = node_of_service(name, zone, service, self._slices_of.get(key, ())) if service is not None else None
-            if node is not None:
+            node = service and node_of_service(name, zone, service, self._slices_of.get(key, ()))
+            if node:
                 self._tree.place(node)
                 if node.is_alias:
                     self._aliases.add(name)
@@ -437,7 +440,7 @@ class Index:
     @staticmethod
     def _is_for(key: Key, node: Node | None) -> bool:
         """Whether a name is free for the service; the label of a slice may spell another service's name in capitals."""
-        return node is None or (isinstance(node, ServiceName | ExposedService) and node.service.key == key)
+        return node is None or (isinstance(node, _OF_SERVICES) and node.service.key == key)
 
     def _replace_pod(self, old: Pod | None, new: Pod | None) -> None:
         """A pod that is being deleted, or out of reach, may still have its addresses; one that is over has none."""
@@ -471,7 +474,7 @@ class Index:
         """The SRV records of a service come with the addresses of its name, and of its endpoints' names."""
         for each in (name, *names.ancestors(name)) if name.endswith(self._zone_names) else ():
             node = self._tree.in_cluster(each)
-            if isinstance(node, ServiceName | ExposedService):
+            if isinstance(node, _OF_SERVICES):
                 self._renew_service(node.service.key)
 
     def _forget_aliases(self) -> None:
