@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from clusterdns.elsewhere import Elsewhere, Remembered
     from clusterdns.index import Index
+    from clusterdns.itself import Client, Itself
     from clusterdns.names import Address
     from clusterdns.nodes import Node
     from clusterdns.responses import Response, Terms
@@ -61,6 +62,10 @@ class Resolver:
         self.elsewhere = elsewhere
         self.searching = searching
         self.zones = ServedZones() if zones is None else zones
+        self.whole_server: Itself | None = None
+        """Whom aliases are followed through, if more than zones and upstreams may answer names of others."""
+        self.own_block: Itself | None = None
+        """The same for the names that a search list leads to."""
         self._index = index
 
     def ours(self, name: Name) -> Node | None:
@@ -124,7 +129,7 @@ class Resolver:
     def _is_in_path_zones(self, name: Name) -> bool:
         return not self.searching.path_zones.isdisjoint((name, *names.ancestors(name)))
 
-    async def walk(self, question: Question, candidates: Iterable[Name], terms: Terms) -> Answer | None:
+    async def walk(self, question: Question, candidates: Iterable[Name], terms: Terms, client: Client) -> Answer | None:
         """The answer for the first of these names that exists; None if none does.
 
         A name exists whatever its type: so A and AAAA, asked for apart, lead to the same one. An upstream that fails
@@ -132,34 +137,34 @@ class Resolver:
         """
         for candidate in candidates:
             node = self.ours(candidate)
-            if node is None and not self._is_served(candidate):
+            if node is None and not (self.own_block or self._is_served(candidate)):
                 continue
             if node is None:
                 asked = Question(candidate, question.qtype)
-                end = await self._from_elsewhere(asked, terms)
-                if end.rcode == Rcode.NXDOMAIN:
+                end = await self._through(self.own_block, asked, terms, client)
+                if end is None or end.rcode == Rcode.NXDOMAIN:
                     continue
                 if end.rcode != Rcode.NOERROR:
                     return end
-                return await self.follow(question, _behind_alias(question.name, candidate, end), terms)
+                return await self.follow(question, _behind_alias(question.name, candidate, end), terms, client)
             if _has_records(node):
-                return await self.follow(question, self._alias_to_ours(question, candidate, node), terms)
+                return await self.follow(question, self._alias_to_ours(question, candidate, node), terms, client)
         return None
 
     def is_for_host(self, name: Name) -> bool:
         """Whether the host's resolver would complete a name before it asks for it as it is."""
         return self.searching.host is not None and self.searching.host.is_short(name)
 
-    async def completed_for_host(self, question: Question, terms: Terms) -> Answer | None:
+    async def completed_for_host(self, question: Question, terms: Terms, client: Client) -> Answer | None:
         """The answer to a name that one of the domains of the host's search list completes."""
         if self.searching.host is None:
             return None
-        return await self.walk(question, self.searching.host.completions(question.name), terms)
+        return await self.walk(question, self.searching.host.completions(question.name), terms, client)
 
     # Aliases
 
-    async def follow(self, question: Question, found: Answer, terms: Terms) -> Answer:
-        """An answer, together with what its aliases lead to."""
+    async def follow(self, question: Question, found: Answer, terms: Terms, client: Client) -> Answer:
+        """An answer, together with what its aliases lead to, for the client that asks."""
         records, target, end = list(found.records), found.onward, found
         while target is not None:
             aliases = [each.owner for each in records if each.rtype == Type.CNAME]
@@ -170,10 +175,13 @@ class Resolver:
                 )
             asked = Question(target, question.qtype)
             node = self.ours(target)
-            end = await self._from_elsewhere(asked, terms) if node is None else answer(asked, node, self._index)
+            if node is None:
+                end = await self._through(self.whole_server, asked, terms, client) or _NOBODYS
+            else:
+                end = answer(asked, node, self._index)
             if end.rcode == Rcode.SERVFAIL:
                 return end
-            records += end.records
+            records = list(dict.fromkeys((*records, *end.records)))  # they may have led back to where we are
             target = end.onward
         return replace(end, records=tuple(records), authoritative=found.authoritative, settled=False)
 
@@ -181,20 +189,27 @@ class Resolver:
         """Whether a response ends with an alias to a name of ours, which only we can follow."""
         return response.leads_to is not None and self._index.find(response.leads_to) is not None
 
-    async def follow_response(self, question: Question, found: Remembered, terms: Terms) -> Answer:
-        return await self.follow(question, self._as_answer(found.response, found.age), terms)
+    async def follow_response(self, question: Question, found: Remembered, terms: Terms, client: Client) -> Answer:
+        return await self.follow(question, self._as_answer(found.response, found.age), terms, client)
 
     def _alias_to_ours(self, question: Question, target: Name, node: Node) -> Answer:
         return _behind_alias(
             question.name, target, answer(Question(target, question.qtype), node, self._index), node.zone.ttl
         )
 
+    async def _through(self, itself: Itself | None, asked: Question, terms: Terms, client: Client) -> Answer | None:
+        """What the server would say to a client that asked for a name that is not ours; None if it is nobody's."""
+        if itself is None:
+            return await self._from_elsewhere(asked, terms)
+        said = await itself.ask(asked, terms, client)
+        return None if said is None or said.rcode == Rcode.REFUSED else self._as_answer(said, 0)
+
     async def _from_elsewhere(self, asked: Question, terms: Terms) -> Answer:
         written = self.zones.answer(asked, dnssec_ok=terms.dnssec_ok) if self.zones else None
         if written is not None:
             return written
         if not self.elsewhere.serves(asked.name):
-            return Answer(authoritative=False, settled=False)
+            return _NOBODYS
         found = await self.elsewhere.find(asked, terms, serial=self.serial(asked.name))
         return self._as_answer(found.response, found.age)
 
@@ -213,6 +228,9 @@ class Resolver:
             reason=response.reason,
             onward=response.leads_to if self.leads_to_ours(response) else None,
         )
+
+
+_NOBODYS = Answer(authoritative=False, settled=False)
 
 
 def _has_records(node: Node) -> bool:

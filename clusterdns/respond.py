@@ -142,27 +142,28 @@ class _SlowWay:
         resolver = self._resolver
         if resolver is None:
             node = self._index.find(query.question.name)
-            return self._write(packet, query, NOT_OURS) if node is None else self._from_node(packet, query, node)
+            return (
+                self._write(packet, query, NOT_OURS) if node is None else self._from_node(packet, query, node, client)
+            )
         node = resolver.ours(query.question.name)
         if node is None:
-            return self._from_elsewhere(packet, query, resolver)
+            return self._from_elsewhere(packet, query, resolver, client)
         if isinstance(node, Nothing) and resolver.searching.follows_first_tries and self._index.is_synced:
             candidates = resolver.path(query.question.name, names.address(client[0]) or b"")
             if candidates is not None and resolver.elsewhere.admit():
-                return self._later(
-                    packet, query, resolver, self._walk(query, resolver, candidates, self._terms(packet, query))
-                )
-        return self._from_node(packet, query, node)
+                walking = self._walk(query, resolver, candidates, self._terms(packet, query), client)
+                return self._later(packet, query, resolver, walking)
+        return self._from_node(packet, query, node, client)
 
     # Names of ours
 
-    def _from_node(self, packet: bytes, query: Query, node: Node) -> Reaction:
+    def _from_node(self, packet: bytes, query: Query, node: Node, client: Client) -> Reaction:
         reply, form = self._remembered(query, node)
         if reply is not None:
             return reply.to(packet, query.name_end)
         found = answer(query.question, node, self._index)
         if found.onward is not None and self._resolver is not None:
-            return self._follow(packet, query, self._resolver, found)
+            return self._follow(packet, query, self._resolver, found, client)
         reply = self._encode(query, found, node.zone)
         written = reply.to(packet, query.name_end)
         if found.settled:
@@ -192,14 +193,14 @@ class _SlowWay:
 
     # Names of others
 
-    def _from_elsewhere(self, packet: bytes, query: Query, resolver: Resolver) -> Reaction:
+    def _from_elsewhere(self, packet: bytes, query: Query, resolver: Resolver, client: Client) -> Reaction:
         elsewhere, question = resolver.elsewhere, query.question
         found = None
         if resolver.zones:
             found = resolver.zones.answer(question, dnssec_ok=bool(query.edns and query.edns.dnssec_ok))
         found = found or resolver.completed(question)
         if found is not None:
-            return self._follow(packet, query, resolver, found)
+            return self._follow(packet, query, resolver, found, client)
         if not elsewhere.serves(question.name):
             return self._write(packet, query, NOT_OURS)
         if elsewhere.caught(question):
@@ -211,44 +212,47 @@ class _SlowWay:
             if known is not None and not resolver.leads_to_ours(known.response):
                 return known.response.to(packet, query.name_end, asked, known.age)
             if known is not None and elsewhere.admit():
-                return self._later(packet, query, resolver, resolver.follow_response(question, known, asked))
+                return self._later(packet, query, resolver, resolver.follow_response(question, known, asked, client))
         if not elsewhere.admit():
             return self._write(packet, query, _TOO_MANY)
-        return self._later(packet, query, resolver, self._find(question, resolver, asked))
+        return self._later(packet, query, resolver, self._find(question, resolver, asked, client))
 
-    def _follow(self, packet: bytes, query: Query, resolver: Resolver, found: Answer) -> Reaction:
+    def _follow(self, packet: bytes, query: Query, resolver: Resolver, found: Answer, client: Client) -> Reaction:
         """An answer, or the one to come that goes on where it ends."""
         if found.onward is None:
             return self._write(packet, query, found)
         if not resolver.elsewhere.admit():
             return self._write(packet, query, _TOO_MANY)
-        return self._later(packet, query, resolver, resolver.follow(query.question, found, self._terms(packet, query)))
+        following = resolver.follow(query.question, found, self._terms(packet, query), client)
+        return self._later(packet, query, resolver, following)
 
-    async def _walk(self, query: Query, resolver: Resolver, candidates: Iterable[Name], asked: Terms) -> Answer:
-        found = await resolver.walk(query.question, candidates, asked)
+    async def _walk(
+        self, query: Query, resolver: Resolver, candidates: Iterable[Name], asked: Terms, client: Client
+    ) -> Answer:
+        found = await resolver.walk(query.question, candidates, asked, client)
         if found is not None:
             return found
         node = self._index.find(query.question.name)
         return answer(query.question, node, self._index) if node else NOT_OURS
 
-    async def _find(self, question: Question, resolver: Resolver, asked: Terms) -> Answer | Remembered:
+    async def _find(self, question: Question, resolver: Resolver, asked: Terms, client: Client) -> Answer | Remembered:
         """What is to be had of a name that is not ours."""
         serial = resolver.serial(question.name)
         if resolver.is_for_host(question.name):
-            completed = await resolver.completed_for_host(question, asked)
+            completed = await resolver.completed_for_host(question, asked, client)
             if completed is not None:
                 return completed
             found = await resolver.elsewhere.find(question, asked, serial=serial)
         elif (candidates := resolver.client_path(question.name)) is not None:
             found = await resolver.elsewhere.find(question, asked, serial=serial)
             if found.response.rcode == Rcode.NXDOMAIN:
-                completed = await resolver.walk(question, candidates, asked)
+                completed = await resolver.walk(question, candidates, asked, client)
                 if completed is not None:
                     return completed
         else:
             found = await resolver.elsewhere.learn(question, asked, serial=serial)
         if resolver.leads_to_ours(found.response):
-            return await resolver.follow_response(question, found, asked)
+            return await resolver.follow_response(question, found, asked, client)
         return found
 
     async def _later(

@@ -33,6 +33,7 @@ from clusterdns.cache import Cache, CacheLimits
 from clusterdns.elsewhere import Elsewhere
 from clusterdns.forward import Forwarder, HostResolver, Manner, Patience
 from clusterdns.index import Index
+from clusterdns.itself import Itself
 from clusterdns.nodes import External, Zone
 from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
 from clusterdns.resolv_conf import POD_NDOTS
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
     from clusterdns.server import Respond
 
 log = logging.getLogger("clusterdns")
+
+RESOLV_CONF = "/etc/resolv.conf"
+"""Where the kubelet has the domains from that it puts behind the cluster's in the search lists of pods."""
 
 GRACE_SECONDS = 0.2
 """So that of a single name it is the upstreams that are said to be silent, not the sum of them."""
@@ -117,15 +121,7 @@ class Answering:
     def _respond(self, dialect: Dialect, *, stream: bool) -> Respond:
         """What answers, behind what stands around it, the innermost first."""
         block = self.block
-        respond = responder(self.index, dialect, stream=stream, resolver=self.resolver)
-        if block.whoami:
-            respond = whoami.telling_clients(respond, self._is_answered_for, dialect, stream=stream)
-        claim = closed_hosts.Claim(
-            frozenset(map(names.from_text, block.hosts.zones)) or frozenset({names.ROOT}),
-            frozenset(map(names.from_text, block.hosts.fallthrough)),
-        )
-        respond = closed_hosts.closing(respond, claim, self.index.has_host, dialect, stream=stream)
-        respond = template.templating(respond, block.template, dialect, stream=stream)
+        respond = self._behind_search_lists(dialect, stream=stream)
         respond = minimal.minimal(respond) if block.minimal else respond
         given = block.header
         of_queries = header.Flags(cleared=given.query_clear, raised=given.query_set)
@@ -144,6 +140,30 @@ class Answering:
         if block.local:
             respond = localhost.answering_localhost(respond, dialect, stream=stream)
         return nsid.identified(respond, block.nsid, dialect, stream=stream) if block.nsid else respond
+
+    def _behind_search_lists(self, dialect: Dialect, *, stream: bool) -> Respond:
+        """What answers to each name of a search list that is tried here."""
+        block = self.block
+        respond = responder(self.index, dialect, stream=stream, resolver=self.resolver)
+        if block.whoami:
+            respond = whoami.telling_clients(respond, self._is_answered_for, dialect, stream=stream)
+        claim = closed_hosts.Claim(
+            frozenset(map(names.from_text, block.hosts.zones)) or frozenset({names.ROOT}),
+            frozenset(map(names.from_text, block.hosts.fallthrough)),
+        )
+        respond = closed_hosts.closing(respond, claim, self.index.has_host, dialect, stream=stream)
+        respond = template.templating(respond, block.template, dialect, stream=stream)
+        if stream and block.template:
+            self.resolver.own_block = Itself(respond)
+        return respond
+
+    def look_beyond(self, whole: Respond, *, is_alone: bool) -> None:
+        """Follow aliases through the whole server, if that is more than this block's own zones and upstreams.
+
+        is_alone: whether no other block is asked on the same address.
+        """
+        if not is_alone or self.block.template or self.block.rewrite:
+            self.resolver.whole_server = Itself(whole)
 
     def _is_answered_for(self, name: Name) -> bool:
         """Whether a name is ours, or there is somebody to ask for it."""
@@ -179,6 +199,8 @@ class Answering:
         self.index.forget_replies()  # they may have been made for other settings
         given = self.block.forward
         followed = [given.resolv_conf] if given.resolv_conf else []
+        if self.block.autopath and not followed:
+            followed.append(RESOLV_CONF)
         for path in dict.fromkeys([*followed, *files(given)]):
             host = HostResolver(path, listening)
             self._take(host, host.read())
@@ -217,10 +239,11 @@ class Answering:
             for route in routes(self.block.forward, self._manner, self._named):
                 self.forwarder.put(route)
             self._tell()
-        if host.path != self.block.forward.resolv_conf:
+        if host.path != (self.block.forward.resolv_conf or RESOLV_CONF):
             return
         domains = _domains(conf)
-        host_list = SearchList(domains, conf.ndots) if self._searches and domains else None
+        is_for_clients = self._searches and bool(self.block.forward.resolv_conf)
+        host_list = SearchList(domains, conf.ndots) if is_for_clients and domains else None
         searching = self._searching(host_list, domains)
         if searching != self.resolver.searching:
             self.resolver.searching = searching

@@ -50,6 +50,7 @@ class Listeners:
         """What shall answer where. Raises BadConfig for certificates that are no good."""
         over_udp: dict[Listening, dict[Name, Respond]] = {}
         over_tcp: dict[Listening, dict[Name, Respond]] = {}
+        unlogged: dict[Listening, dict[Name, Respond]] = {}
         tls: dict[Listening, ssl.SSLContext] = {}
         for each in answering:
             udp, tcp = each.responds()
@@ -61,6 +62,10 @@ class Listeners:
                 for name in map(names.from_text, each.block.names):
                     over_udp.setdefault(where, {})[name] = logged_udp
                     over_tcp.setdefault(where, {})[name] = logged_tcp
+                    unlogged.setdefault(where, {})[name] = tcp
+        for each in answering:
+            beside = unlogged[config.listening(each.block.listen[0])]
+            each.look_beyond(dispatcher(beside), is_alone=len(beside) == len(set(each.block.names)))
         return {
             where: Prepared(dispatcher(over_udp[where]), dispatcher(over_tcp[where]), limits, tls.get(where))
             for where in over_udp

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-import subprocess
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import dns.message
+import dns.query
 import dns.rcode
 import pytest
 from forwarding import data
-from serving import COMMAND, ENVIRONMENT, REPOSITORY, eventually, free_port
+from of_corefile import of_corefile
+from serving import eventually
 
 from tests.apiserver import Process
-from tests.followed import headless, namespace, service, slice_of
-from tests.upstreams import Faulty, ask
+from tests.followed import headless, namespace, pod, service, slice_of
+from tests.upstreams import Faulty
 from tests.upstreams.behaviours import says
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from of_corefile import OfCorefile
 
     Start = Callable[[str], "CoreDns"]
 
 UPSTREAM = "192.0.2.1"
 """What the upstream says of each name."""
+
+CLIENT = "127.0.0.21"
+"""A pod's address."""
+
+EXTERNAL = {
+    "stub": "db.corp.example",
+    "template": "x.made.example",
+    "back": "cart.made.example",
+    "circle": "circle.made.example",
+    "rewritten": "old.example",
+    "listed": "nas.home.example",
+    "blocked": "secret.example",
+    "other": "www.example.org",
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +51,9 @@ def api() -> Iterator[Process]:
         started.call("put", slice_of("cart", "10.0.1.1", namespace="shop"))
         endpoints = [{"addresses": [f"10.0.2.{n}"], "zone": f"eu-1{zone}"} for n, zone in ((1, "a"), (2, "b"))]
         started.call("put", slice_of("db", namespace="data", endpoints=endpoints))
+        for name, target in EXTERNAL.items():
+            started.call("put", service(name, "shop", type="ExternalName", externalName=target))
+        started.call("put", pod("client", CLIENT, "shop"))
         yield started
 
 
@@ -44,60 +64,43 @@ def upstream() -> Iterator[Faulty]:
 
 
 class CoreDns:
-    """A process that was started as CoreDNS is."""
+    """A server that was started as CoreDNS is, and has read the cluster."""
 
-    def __init__(self, folder: Path, corefile: str) -> None:
-        self.port = free_port()
-        file = folder / f"Corefile-{self.port}"
-        file.write_text(corefile.replace("PORT", str(self.port)))
-        self._log = folder / f"log-{self.port}"
-        with self._log.open("wb") as stderr:
-            command = [*COMMAND, "-conf", str(file)]
-            self.process = subprocess.Popen(command, cwd=REPOSITORY, env=ENVIRONMENT, stderr=stderr)
-        eventually(lambda: "ready after" in self.log or self.process.poll() is not None, "ready")
-        assert self.process.poll() is None, self.log
+    def __init__(self, server: OfCorefile) -> None:
+        self._server = server
+        eventually(lambda: "ready after" in server.log, "ready")
 
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
+    def asked(self, name: str, rtype: str = "A", source: str | None = None) -> dns.message.Message:
+        """The reply over UDP, which over TCP is the same."""
+        query = dns.message.make_query(name, rtype, use_edns=False)
+        host, port = self._server.address
+        over_udp = dns.query.udp(query, host, 5, port, source=source)
+        over_tcp = dns.query.tcp(query, host, 5, port, source=source)
+        assert (over_udp.rcode(), sorted(data(over_udp))) == (over_tcp.rcode(), sorted(data(over_tcp)))
+        return over_udp
 
-    def asked(self, name: str, rtype: str = "A") -> dns.message.Message:
-        reply = ask(("127.0.0.1", self.port), name, rtype)
-        assert [each.to_text() for each in ask(("127.0.0.1", self.port), name, rtype, tcp=True).authority] == [
-            each.to_text() for each in reply.authority
-        ]
-        return reply
-
-    def says(self, name: str, rtype: str = "A") -> list[str] | str:
+    def says(self, name: str, rtype: str = "A", source: str | None = None) -> list[str] | str:
         """The data of the answer, or the rcode."""
-        reply = self.asked(name, rtype)
+        reply = self.asked(name, rtype, source)
         return sorted(data(reply)) if reply.rcode() == dns.rcode.NOERROR else dns.rcode.to_text(reply.rcode())
-
-    def end(self) -> None:
-        self.process.terminate()
-        assert self.process.wait(10) == 0
-        assert "Traceback" not in self.log
 
 
 @pytest.fixture(scope="module")
 def start(api: Process, upstream: Faulty, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts a server with this Corefile; API and UPSTREAM in it are where these are."""
-    folder = tmp_path_factory.mktemp("corefiles")
-    started: list[CoreDns] = []
+    with ExitStack() as stack:
 
-    def start(corefile: str) -> CoreDns:
-        started.append(CoreDns(folder, corefile.replace("API", api.url).replace("UPSTREAM", str(upstream))))
-        return started[-1]
+        def start(corefile: str) -> CoreDns:
+            text = corefile.replace("API", api.url).replace("UPSTREAM", str(upstream))
+            return CoreDns(stack.enter_context(of_corefile(tmp_path_factory.mktemp("corefile"), text)))
 
-    yield start
-    for each in started:
-        each.end()
+        yield start
 
 
 @pytest.fixture(scope="module")
 def partial(start: Start) -> CoreDns:
     return start(
-        ".:PORT {\n  kubernetes cluster.local in-addr.arpa {\n    endpoint API\n"
+        ".:PORT {\n  bind 127.0.0.1\n  kubernetes cluster.local in-addr.arpa {\n    endpoint API\n"
         "    fallthrough pod.cluster.local old.cluster.local gone.svc.cluster.local\n  }\n  forward . UPSTREAM\n}\n"
     )
 
@@ -151,3 +154,92 @@ class TestOptionsOfTheNewest:
         assert soa.to_text().startswith(f"{zone}. 300 IN SOA ns.dns.{zone}. hostmaster.{zone}. ")
         assert soa[0].minimum == 300
         assert newest.says(f"ns.dns.{zone}") == ["127.0.0.1"]
+
+
+@pytest.fixture(scope="module")
+def several(start: Start) -> CoreDns:
+    return start("""
+corp.example:PORT {
+  bind 127.0.0.1
+  template ANY A corp.example {
+    answer "{{ .Name }} 60 IN A 203.0.113.9"
+  }
+}
+home.example:PORT {
+  bind 127.0.0.1
+  hosts {
+    192.0.2.77 nas.home.example
+  }
+}
+secret.example:PORT {
+  bind 127.0.0.1
+  acl {
+    block
+  }
+  forward . UPSTREAM
+}
+.:PORT {
+  bind 127.0.0.1
+  autopath @kubernetes
+  rewrite name old.example cart.shop.svc.cluster.local
+  template IN A made.example {
+    match ^x[.]
+    answer "{{ .Name }} 60 IN A 192.0.2.55"
+    fallthrough
+  }
+  template IN A made.example {
+    match ^(?P<service>[a-z]+)[.]made
+    answer "{{ .Name }} 60 IN CNAME {{ .Group.service }}.shop.svc.cluster.local."
+  }
+  template ANY ANY example.net {
+    rcode NXDOMAIN
+  }
+  kubernetes cluster.local {
+    endpoint API
+    pods verified
+  }
+  forward . UPSTREAM
+}
+""")
+
+
+class TestExternalNames:
+    """What an ExternalName service leads to is what a client would be told of that name."""
+
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("stub", ["203.0.113.9", "db.corp.example."]),
+            ("template", ["192.0.2.55", "x.made.example."]),
+            ("back", ["10.96.7.7", "cart.made.example.", "cart.shop.svc.cluster.local."]),
+            ("circle", ["circle.made.example.", "circle.shop.svc.cluster.local."]),
+            ("rewritten", ["10.96.7.7", "old.example."]),
+            ("listed", ["192.0.2.77", "nas.home.example."]),
+            ("blocked", ["secret.example."]),
+            ("other", [UPSTREAM, "www.example.org."]),
+        ],
+    )
+    def test_lead_through_the_whole_server(self, several: CoreDns, name: str, expected: list[str]) -> None:
+        assert several.says(f"{name}.shop.svc.cluster.local") == expected
+
+    def test_have_the_letter_case_and_lifetime_of_what_they_lead_to(self, several: CoreDns) -> None:
+        texts = [each.to_text() for each in several.asked("Stub.shop.svc.cluster.local").answer]
+        assert texts == [
+            "Stub.shop.svc.cluster.local. 5 IN CNAME db.corp.example.",
+            "db.corp.example. 60 IN A 203.0.113.9",
+        ]
+
+
+class TestAutopath:
+    """A pod's first try is followed through what stands behind `autopath` in its block."""
+
+    def test_a_template(self, several: CoreDns) -> None:
+        first = "x.made.example.shop.svc.cluster.local"
+        assert several.says(first, source=CLIENT) == ["192.0.2.55", "x.made.example."]
+        assert several.says("www.example.net.shop.svc.cluster.local", source=CLIENT) == "NXDOMAIN"
+
+    def test_an_upstream(self, several: CoreDns) -> None:
+        assert several.says("www.example.org.shop.svc.cluster.local", source=CLIENT) == [UPSTREAM, "www.example.org."]
+
+    def test_no_other_client(self, several: CoreDns) -> None:
+        assert several.says("www.example.org.shop.svc.cluster.local") == "NXDOMAIN"
