@@ -51,6 +51,8 @@ class CacheLimits(Struct, frozen=True):
     """The last part of its lifetime, in which it is asked for again."""
     keep_ttl: bool = False
     """Whether TTLs do not count down."""
+    rotate: bool = False
+    """Whether the addresses in an answer change places each time that it is given."""
     zones: frozenset[Name] = frozenset({ROOT})
     """Nothing else is kept, nor are its TTLs bounded."""
     except_success: frozenset[Name] = frozenset()
@@ -135,6 +137,8 @@ class Cache:
     def keep(self, key: bytes, response: Response, now: float, *, vouched_for: int = ALWAYS) -> Response:
         """Take in a response, if it may be kept at all. Returns it with its TTLs within their bounds."""
         limits = self.limits
+        if limits.rotate:
+            response = response.rotating()
         if not _within(response.name, limits.zones):
             return response
         bounds = limits.ttl if response.is_data else limits.negative_ttl

@@ -182,6 +182,9 @@ class Cache(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     keep_ttl: bool = False
     """Whether clients are told the whole TTL, whatever time of it is over."""
 
+    rotate: bool = False
+    """Whether the addresses in upstreams' answers change places from answer to answer, as the cluster's own do."""
+
     zones: tuple[str, ...] = ()
     """Only names in these are remembered. All unless given."""
 
@@ -401,6 +404,9 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     minimal: bool = False
     """Whether answers come without authority and additional records."""
 
+    prefer: tuple[str, ...] = ()
+    """Networks whose addresses stand before all others in answers."""
+
     nsid: str = ""
     """What clients are told that ask who answers (RFC 5001)."""
 
@@ -592,6 +598,7 @@ def _block_faults(block: Block) -> Iterator[str]:
         ("external-zone", block.external_zone, external_zones),
         ("external.fallthrough", block.external.fallthrough, names.from_text),
         ("autopath-zones", block.autopath_zones, names.from_text),
+        ("prefer", block.prefer, ipaddress.ip_network),
     )
     yield from _faulty_external_zones(block)
     for setting in ("names", "listen", "zone"):

@@ -189,7 +189,27 @@ class Response(Struct, eq=False):
 
     def timeless(self) -> Response:
         """The same, whose TTLs stay as they are."""
-        return _Timeless(*astuple(self))
+        return (_TimelessRing if isinstance(self, _Ring) else _Timeless)(*astuple(self))
+
+    def rotating(self) -> Response:
+        """The same; if its answer ends with several addresses of a name, these change places each time it is given."""
+        ring: list[_Record] = []
+        for section, record in _records(self.body, 0, self.counts, before=HEADER + len(self.name) + 4):
+            if section:
+                break
+            is_alike = bool(ring) and self._owner_and_type(record) == self._owner_and_type(ring[0])
+            ring = [*ring, record] if is_alike else [record]
+        # No name is compressed by pointing into such records: their owners are pointers, and their data has no names.
+        if len(ring) < 2 or ring[0].rtype not in (Type.A, Type.AAAA) or self.body[ring[0].start] < 0xC0:
+            return self
+        start, end = ring[0].start, ring[-1].end
+        if any(each.end - each.start != (end - start) // len(ring) for each in ring):
+            return self
+        length = end - start
+        return replace(_Ring(*astuple(self)), _start=start, _length=length, _step=length // len(ring))
+
+    def _owner_and_type(self, record: _Record) -> tuple[bytes, int, int]:
+        return self.body[record.start : record.start + 2], record.rtype, record.rclass
 
     def not_authoritative(self) -> Response:
         """The same out of a cache (RFC 1034 section 6.2)."""
@@ -246,6 +266,31 @@ class _Timeless(Response, eq=False):
 
     def stale(self, _ttl: int, reason: Reason) -> Response:
         return replace(self, errors=extended_error(reason, MOST_ERRORS))
+
+
+class _Ring(Response, eq=False):
+    """One whose last answers change places."""
+
+    _start: int = 0
+    """Where in the body they begin..."""
+    _length: int = 1
+    """...and how many bytes they take, together..."""
+    _step: int = 0
+    """...and each."""
+    _turn: int = 0
+
+    def to(self, packet: bytes, name_end: int, terms: Terms, age: int = 0) -> bytes:
+        reply = Response.to(self, packet, name_end, terms, age)
+        self._turn = turn = (self._turn + self._step) % self._length
+        if not turn or reply[2] & TC >> 8:
+            return reply
+        start = name_end + 5 + self._start
+        middle, end = start + turn, start + self._length
+        return reply[:start] + reply[middle:end] + reply[start:middle] + reply[end:]
+
+
+class _TimelessRing(_Timeless, _Ring, eq=False):
+    """Both."""
 
 
 def failure(name: Name, reason: Reason) -> Response:

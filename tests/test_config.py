@@ -280,6 +280,7 @@ class TestChecking:
             ),
             (Config(external_zone=("x.svc.cluster.local",)), "external-zone: x.svc.cluster.local: its names are those"),
             (Config(autopath=True), "autopath: it takes pods: verified, not disabled"),
+            (Config(prefer=("ten",)), "prefer: 'ten': 'ten' does not appear to be an IPv4 or IPv6 network"),
             (Config(autopath_zones=("a..b",)), "autopath-zones: 'a..b': "),
             (
                 Config(pods="verified", autopath=True, autopath_conf="/etc/resolv.conf"),

@@ -629,6 +629,11 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "small ones": [
         (block("any"), {"any": True}),
         (block("local", "whoami"), {"local": True, "whoami": True}),
+        (block("loadbalance"), {"cache.rotate": True, "prefer": []}),
+        (
+            block("loadbalance round_robin {", "prefer 10.0.0.1/8 fd00::/8", "prefer 192.0.2.1", "}"),
+            {"cache.rotate": True, "prefer": ["10.0.0.0/8", "fd00::/8", "192.0.2.1/32"]},
+        ),
         (
             block("header {", "set ra aa", "clear rd AA", "query clear rd", "response set rd", "}"),
             {

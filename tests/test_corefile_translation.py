@@ -36,6 +36,7 @@ class TestKubeadm:
                 negative_ttl=(5, 30),
                 stale_seconds=0,
                 prefetch_hits=0,
+                rotate=True,
                 except_success=("cluster.local",),
                 except_denial=("cluster.local",),
             ),
@@ -220,6 +221,12 @@ FAULTS: dict[str, list[str]] = {
         "Corefile:3: timeouts: idle: expected a duration such as 5s or 1h30m from 1s to 86400s, not 2",
         "Corefile:4: timeouts: idle: expected a duration such as 5s or 1h30m from 1s to 86400s, not 25h",
         "Corefile:5: timeouts: age: not supported",
+    ],
+    block("loadbalance weighted file {", "limit_answers 5", "prefer", "prefer ten", "}"): [
+        "Corefile:2: loadbalance: weighted: not supported",
+        "Corefile:3: loadbalance: limit_answers: not supported",
+        "Corefile:4: loadbalance: prefer: expected networks, not nothing",
+        "Corefile:5: loadbalance: prefer: expected a network such as 192.0.2.0/24, not ten",
     ],
     block("bind nosuch0"): [
         "Corefile:2: bind: expected an address or an interface of this machine, not nosuch0",

@@ -24,6 +24,7 @@ from clusterdns.around import (
     log_line,
     minimal,
     nsid,
+    preference,
     query_log,
     rewrite,
     template,
@@ -128,6 +129,7 @@ class Answering:
         of_replies = header.Flags(cleared=given.cleared, raised=given.raised)
         respond = header.flagged(respond, of_queries, of_replies)
         respond = rewrite.rewriting(respond, block.rewrite, dialect, stream=stream)
+        respond = preference.preferring(respond, block.prefer)
         if block.chaos.version:
             hostname = block.chaos.hostname or socket.gethostname()
             identity = chaos.Identity(block.chaos.version, block.chaos.authors, hostname)
@@ -420,6 +422,7 @@ def _cache_limits(given: config.Cache) -> CacheLimits:
         given.prefetch_gap_seconds,
         given.prefetch_percent / 100,
         given.keep_ttl,
+        given.rotate,
         frozenset(map(names.from_text, given.zones or (".",))),
         frozenset(map(names.from_text, given.except_success)),
         frozenset(map(names.from_text, given.except_denial)),

@@ -98,6 +98,14 @@ def has_question(packet: bytes) -> bool:
     return len(packet) > HEADER and packet[4:6] == b"\0\1"
 
 
+def end_of_question_name(reply: bytes) -> int:
+    """Where the last byte of the question's name stands in a reply that has one."""
+    at = HEADER
+    while reply[at]:
+        at += 1 + reply[at]
+    return at
+
+
 def read_message(packet: bytes) -> Message:
     """The records of a reply that has one question. Raises FormatError."""
     try:

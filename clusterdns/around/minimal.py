@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clusterdns import wire
-from clusterdns.around.message import has_question, read_message
+from clusterdns.around.message import end_of_question_name, has_question, read_message
 from clusterdns.around.reactions import worked_on
 from clusterdns.queries import HEADER, FormatError
 
@@ -38,12 +38,4 @@ def _shortened(packet: bytes, reply: bytes) -> bytes:
     except FormatError:
         return reply
     message.authority, message.additional = [], []
-    return message.to(reply, _end_of_name(reply), max(len(reply), wire.SMALLEST_UDP))
-
-
-def _end_of_name(reply: bytes) -> int:
-    """Where the last byte of the question's name stands."""
-    at = HEADER
-    while reply[at]:
-        at += 1 + reply[at]
-    return at
+    return message.to(reply, end_of_question_name(reply), max(len(reply), wire.SMALLEST_UDP))

@@ -1,4 +1,4 @@
-"""What CoreDNS's `header`, `local` and `whoami` mean, asked of a server that has them in its Corefile."""
+"""What CoreDNS's header, loadbalance, local and whoami mean, asked of a server that has them in its Corefile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from of_corefile import of_corefile
 
 from tests.upstreams import Faulty
-from tests.upstreams.behaviours import says
+from tests.upstreams.behaviours import ByLabel, says
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,27 @@ header.example:PORT {{
     }}
     forward . {upstream}
 }}
+balanced.example:PORT {{
+    bind 127.0.0.1
+    cache 60
+    loadbalance
+    forward . {many}
+}}
+preferred.example:PORT {{
+    bind 127.0.0.1
+    cache 60 {{
+        keepttl
+    }}
+    loadbalance {{
+        prefer 192.0.2.3/32
+    }}
+    forward . {many}
+}}
+still.example:PORT {{
+    bind 127.0.0.1
+    cache 60
+    forward . {many}
+}}
 query.example:PORT {{
     bind 127.0.0.1
     header {{
@@ -47,6 +68,16 @@ query.example:PORT {{
     forward . {upstream}
 }}
 """
+
+
+ADDRESSES = [f"192.0.2.{number}" for number in range(1, 5)]
+MANY = {
+    "several": says("\n".join(f"{{name}} 60 IN A {each}" for each in ADDRESSES)),
+    "alias": says(
+        "\n".join(["{name} 60 IN CNAME several.example.", *(f"several.example. 60 IN A {each}" for each in ADDRESSES)])
+    ),
+    "one": says("{name} 60 IN A 192.0.2.1"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +89,10 @@ def upstream() -> Iterator[Faulty]:
 @pytest.fixture(scope="module")
 def server(upstream: Faulty, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OfCorefile]:
     folder = tmp_path_factory.mktemp("replies")
-    with of_corefile(folder, COREFILE.format(upstream=upstream, folder=folder)) as started:
+    with (
+        Faulty(ByLabel(MANY)) as many,
+        of_corefile(folder, COREFILE.format(upstream=upstream, many=many, folder=folder)) as started,
+    ):
         yield started
 
 
@@ -143,3 +177,36 @@ class TestHeader:
         assert not reply.flags & dns.flags.RD
         (query,) = upstream.asked_for("asked.query.example", "A")
         assert "RD" not in query.flags
+
+
+class TestLoadbalance:
+    def firsts(self, server: OfCorefile, name: str, rtype: str = "A") -> list[str]:
+        """Of eight replies, the first piece of data that is no alias; all have all of it, whatever the order."""
+        found = []
+        for number in range(8):
+            reply = server.ask(name, rtype, tcp=number % 2 == 0)
+            data = [str(data) for each in reply.answer if each.rdtype.name == rtype for data in each]
+            assert sorted(data) == ADDRESSES
+            found.append(data[0])
+        return found
+
+    @pytest.mark.parametrize("label", ["several", "alias"])
+    def test_addresses_change_places(self, server: OfCorefile, label: str) -> None:
+        firsts = self.firsts(server, f"{label}.balanced.example")
+        assert sorted(firsts) == sorted(2 * ADDRESSES)
+        assert len(set(firsts[:4])) == 4
+
+    def test_aliases_stand_before_them(self, server: OfCorefile) -> None:
+        for _ in range(4):
+            reply = server.ask("alias.balanced.example")
+            assert [each.rdtype.name for each in reply.answer] == ["CNAME", "A"]
+
+    def test_they_do_not_without_it(self, server: OfCorefile) -> None:
+        assert len(set(self.firsts(server, "several.still.example"))) == 1
+
+    @pytest.mark.parametrize("label", ["several", "alias"])
+    def test_some_are_preferred(self, server: OfCorefile, label: str) -> None:
+        assert set(self.firsts(server, f"{label}.preferred.example")) == {"192.0.2.3"}
+
+    def test_a_single_one_stays(self, server: OfCorefile) -> None:
+        assert [str(data) for each in server.ask("one.balanced.example").answer for data in each] == ["192.0.2.1"]

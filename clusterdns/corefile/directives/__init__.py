@@ -25,7 +25,7 @@ from clusterdns.corefile.directives.hosts import hosts
 from clusterdns.corefile.directives.k8s_external import k8s_external
 from clusterdns.corefile.directives.kubernetes import autopath, kubernetes
 from clusterdns.corefile.directives.listening import bind, bufsize, root, timeouts, tls
-from clusterdns.corefile.directives.replies import header, local, whoami
+from clusterdns.corefile.directives.replies import header, loadbalance, local, whoami
 from clusterdns.corefile.directives.rewrite import rewrite
 from clusterdns.corefile.directives.surroundings import Surroundings, within
 from clusterdns.corefile.directives.template import template
@@ -35,7 +35,6 @@ from clusterdns.corefile.directives.watching import (
     errors,
     health,
     ignored,
-    loadbalance,
     log,
     loop,
     minimal,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, get_args
 
 from clusterdns.around.header import Flag
+from clusterdns.corefile.words import shown
 
 if TYPE_CHECKING:
     from clusterdns.corefile.directives.surroundings import Surroundings
@@ -33,6 +35,25 @@ def header(reading: Reading, _: Surroundings) -> Settings:
         "header.query-set": [flag for flag, is_set in queries.items() if is_set],
         "header.query-clear": [flag for flag, is_set in queries.items() if not is_set],
     }
+
+
+def loadbalance(reading: Reading, _: Surroundings) -> Settings:
+    """The cluster's own records rotate in any case."""
+    if reading.words and reading.words[0] != "round_robin":
+        reading.unsupported(shown(reading.words[0]))
+    else:
+        reading.count("round_robin", 0, 1)
+    preferred: list[str] = []
+    for line in reading.lines():
+        if line.keyword != "prefer":
+            line.unsupported()
+            continue
+        for word in line.words if line.count("networks", 1) else ():
+            try:
+                preferred.append(str(ipaddress.ip_network(word, strict=False)))
+            except ValueError:
+                line.fault(f"expected a network such as 192.0.2.0/24, not {shown(word)}")
+    return {"cache.rotate": True, **({"prefer": preferred} if preferred else {})}
 
 
 def local(reading: Reading, _: Surroundings) -> Settings:

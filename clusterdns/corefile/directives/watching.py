@@ -132,16 +132,6 @@ def reload(reading: Reading, _: Surroundings) -> Settings:
     return {}
 
 
-def loadbalance(reading: Reading, _: Surroundings) -> Settings:
-    """Records rotate in any case."""
-    if reading.words and reading.words[0] != "round_robin":
-        reading.unsupported(shown(reading.words[0]))
-    else:
-        reading.count("round_robin", 0, 1)
-    reading.no_lines()
-    return {}
-
-
 def any_type(reading: Reading, _: Surroundings) -> Settings:
     reading.nothing()
     return {"any": True}
