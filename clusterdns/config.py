@@ -19,6 +19,7 @@ from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
 from clusterdns.presentation import rcode_number
+from clusterdns.sources.manifests.files import RepeatedKey, check_keys
 from clusterdns.wire import Dialect
 from clusterdns.zones import LONGEST_TTL
 
@@ -521,10 +522,14 @@ def pages(config: Config) -> dict[tuple[str, int], tuple[str, ...]]:
 def read(path: Path) -> Config:
     """The configuration in a YAML file. Raises BadConfig."""
     try:
-        content = msgspec.yaml.decode(path.read_bytes())
+        text = path.read_bytes()
+        content = msgspec.yaml.decode(text)
+        check_keys(text.decode())
         return Config() if content is None else msgspec.convert(content, Config)
     except OSError as error:
         raise BadConfig(f"{path}: {error.strerror}") from error
+    except RepeatedKey as error:
+        raise BadConfig(f"{path}:{error.line}: {error.problem}") from error
     except (msgspec.DecodeError, ValueError) as error:
         raise BadConfig(f"{path}{_in_plain_words(str(error))}") from error
 

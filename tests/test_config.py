@@ -106,6 +106,8 @@ class TestReading:
             ("tcp: 5", "tcp: expected settings by name, not a whole number"),
             ("- ttl", "the file: expected settings by name, not a list"),
             ("30", "the file: expected settings by name, not a whole number"),
+            ("ttl: 30\nttl: 30", "the key 'ttl' stands there twice"),
+            ("cache: {entries: 1, bytes: 2, entries: 3}", "the key 'entries' stands there twice"),
         ],
     )
     def test_what_is_no_setting_is_refused(self, read: Callable[[str], Config], text: str, reason: str) -> None:

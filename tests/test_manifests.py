@@ -115,6 +115,7 @@ class TestWhatIsRead:
             "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: A}\n",
             "apiVersion: serving.knative.dev/v1\nkind: ServiceList\nitems: [{metadata: {name: A}}]\n",
             "apiVersion: v1\nkind: List\nitems: null\n",
+            "apiVersion: v1\nkind: X\na: &a {b: 1}\nc: &c {<<: *a, b: 2}\nd: [*c, {<<: *c, b: 3}, {<<: [*a, *c]}]",
             "apiVersion: v1\nkind: ServiceList\nitems: []\n",
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
             (
@@ -240,6 +241,8 @@ class TestFaults:
             ("a: b: c", "1: is no YAML: mapping values are not allowed in this context"),
             ("a: 1\nb: [\n", "3: is no YAML: did not find expected node content, while parsing a flow node"),
             ("a: 1\nb: \x01", "2: is no YAML: control characters are not allowed"),
+            ("a: 1\nb: 2\na: 3", "3: is no YAML: the key 'a' stands there twice"),
+            ("a:\n- b: {c: 1}\n- {d: 1, e: 2,\n d: 1}", "4: is no YAML: the key 'd' stands there twice"),
             ("apiVersion: v1\nkind: List\nitems: {}", "3: the items of a list are a list"),
             (
                 "apiVersion: v1\nkind: List\nitems:\n- kind: Service\n  apiVersion: v1",
@@ -249,6 +252,10 @@ class TestFaults:
     )
     def test_no_manifest(self, tmp_path: Path, text: str, fault: str) -> None:
         assert faults(write(tmp_path / "a.yaml", text)) == [f"a.yaml:{fault}"]
+
+    def test_a_key_that_stands_twice_in_json(self, tmp_path: Path) -> None:
+        write(tmp_path / "a.json", '{"apiVersion": "v1", "kind": "Service", "spec": {"x": null, "x": 1}}')
+        assert faults(tmp_path) == ["a.json: cannot be read: the key 'x' stands there twice"]
 
     def test_no_text(self, tmp_path: Path) -> None:
         (tmp_path / "a.yaml").write_bytes(b"# x\n# \xff\n")

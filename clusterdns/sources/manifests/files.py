@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,20 @@ def read(path: Path, content: bytes) -> tuple[list[Found], list[Fault]]:
     return found, faults
 
 
+def check_keys(text: str) -> None:
+    """Whether no mapping of a YAML text has a key twice. Raises RepeatedKey; for what is no YAML, YAMLError."""
+    for node in yaml.compose_all(text, Loader=_Loader):
+        _check_keys(node)
+
+
+class RepeatedKey(yaml.MarkedYAMLError):
+    """A mapping has a key twice: only one of them would count, and nobody could tell which."""
+
+    def __init__(self, key: yaml.Node) -> None:
+        super().__init__(problem=f"the key {key.value!r} stands there twice", problem_mark=key.start_mark)
+        self.line = int(key.start_mark.line) + 1
+
+
 def describe(found: Admissible) -> str:
     """`Service shop/cart`, for messages."""
     return f"{type(found).__name__} {'/'.join(part for part in found.key if part)}"
@@ -127,7 +142,13 @@ def _json_documents(text: str) -> list[_Document]:
 
 
 def _without_nulls(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-    return {key: value for key, value in pairs if value is not None}
+    pairs = list(pairs)
+    found = {key: value for key, value in pairs if value is not None}
+    if len(found) < len(pairs):
+        for key, count in Counter(key for key, _ in pairs).items():
+            if count > 1:
+                raise ValueError(f"the key {key!r} stands there twice")
+    return found
 
 
 _NOT_SPACE = re.compile(r"[^ \t\r\n]")
@@ -142,7 +163,8 @@ class _Loader(yaml.CSafeLoader):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        return _without_nulls(super().construct_mapping(node, deep).items())
+        found = super().construct_mapping(node, deep)
+        return {key: value for key, value in found.items() if value is not None}
 
 
 def _yaml_documents(text: str) -> Iterator[_Document]:
@@ -154,6 +176,7 @@ def _yaml_documents(text: str) -> Iterator[_Document]:
             node = loader.get_node()
             if may_multiply and node is not None and _size(node, {}) > MOST_NODES:
                 raise ValueError(f"its aliases come to more than {MOST_NODES} values")
+            _check_keys(node)
             value = loader.construct_document(node)
             if value is not None:
                 yield _Document(value, node)
@@ -180,6 +203,26 @@ def _check_depth(text: str) -> None:
                 raise _fault(f"more than {DEEPEST} levels deep", event)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def _check_keys(root: yaml.Node | None) -> None:
+    """Raises RepeatedKey. It is done before anything is merged (`<<`), which may well bring a key again."""
+    rest, seen = [root] if root is not None else [], set()
+    while rest:
+        node = rest.pop()
+        if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            rest += node.value
+            continue
+        keys: set[tuple[str, str]] = set()
+        for key, value in node.value:
+            rest += (key, value)
+            if isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge"):
+                if (key.tag, key.value) in keys:
+                    raise RepeatedKey(key)
+                keys.add((key.tag, key.value))
 
 
 def _fault(problem: str, at: Any) -> yaml.MarkedYAMLError:
