@@ -289,7 +289,7 @@ class TestAnyEvents:
 def assert_empty(index: Index) -> None:
     empty = new_index()
     assert index.nodes.keys() == empty.nodes.keys()
-    for name, value in vars(index).items():
+    for name, value in (*vars(index).items(), *vars(index._reverse).items()):
         if name in ("nodes", "_tables", "_awaited"):
             continue
         if isinstance(value, dict):
@@ -297,7 +297,7 @@ def assert_empty(index: Index) -> None:
     assert not any(table.objects for table in index._tables.values())
     for value in (index._aliases, index._tree._behind, index._hosts._names, index._pod_addresses._held):
         assert not value
-    for holders in (index._cluster_ips, index._endpoints):
+    for holders in (index._reverse.cluster_ips, index._reverse.endpoints, index._reverse.external_addresses):
         assert len(holders) == 0
         assert not any(holders._ordered.values())
 
@@ -326,7 +326,7 @@ class TestMemory:
         for turn in range(100):
             index.apply([node("y", ready=turn % 2 == 0)])
             assert len(dns.message.from_wire(respond(question)).answer[0]) == 1 + (turn % 2 == 0)
-        assert sum(map(len, index._mentioned_at.values())) <= 2
+        assert sum(map(len, index._reverse._mentioned_at.values())) <= 2
 
     def test_a_storm_of_forms_is_forgotten(self) -> None:
         """Whoever varies what need not vary fills no memory."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from clusterdns import names
 from clusterdns.events import Gone, Listed, Put
-from clusterdns.index.addresses import Holders
 from clusterdns.index.clients import PodAddresses
 from clusterdns.index.growing import (
     below_service,
@@ -22,10 +21,10 @@ from clusterdns.index.growing import (
     node_of_service,
 )
 from clusterdns.index.hostnames import HostNames
+from clusterdns.index.reverse import ReverseNames
 from clusterdns.index.tables import Table
 from clusterdns.index.tree import Tree
 from clusterdns.nodes import (
-    AddressName,
     Apex,
     EmptyNonTerminal,
     ExposedService,
@@ -112,19 +111,21 @@ class Index:
             Pod: self._pods,
             Host: self._hosts,
         }
+        self._reverse = ReverseNames(
+            self._tree,
+            zones=self._reverse_zones,
+            external_zones=self._external_reverse_zones,
+            primary=next(iter(self.zones), None),
+            external=next(iter(self._external_zones), None),
+            service_of=lambda key: self._slices.objects[key].service_key,
+        )
         self._services_in: Counter[str] = Counter()
         self._slices_of: dict[Key, tuple[EndpointSlice, ...]] = {}
-        self._cluster_ips = Holders()
-        self._endpoints = Holders()
-        self._external_addresses = Holders()
         self._pod_addresses = PodAddresses(clock)
         self._pod_at: dict[Address, str] = {}
         """By address: the name of the running pod that got it last."""
         self._grown: dict[Name, tuple[Name, ...]] = {}
         """By service: the names below it, once they are grown."""
-        self._mentioned_at: dict[Name, set[Name]] = {}
-        """By service, whether or not it exists: the reverse names that depend on it, once they are asked for."""
-        self._reversed: dict[Address, Name] = {}
         self._topology_zones: dict[str, None] = {}
         """All that an endpoint has run in: one that is empty by now goes on being one."""
         self._aliases: set[Name] = set()
@@ -212,12 +213,8 @@ class Index:
 
     def dns_services(self) -> list[ServiceName]:
         """The Services that front this server: the one that is called so, or else those that lead to its addresses."""
-        found = list(self._primary_nodes((self._dns_service,)))
-        if not found:
-            slices = (key for address in self.own_addresses for key in self._endpoints.get(address))
-            keys = dict.fromkeys(self._slices.objects[key].service_key for key in slices)
-            found = list(self._primary_nodes(keys))
-        return found
+        found = list(self._reverse.services([self._dns_service]))
+        return found or list(self._reverse.services_at(self.own_addresses))
 
     # Names that are not kept
 
@@ -230,7 +227,7 @@ class Index:
             case PodNamespace():
                 return self._pod(encloser, name) or _unlisted(encloser)
             case Apex() if encloser.zone.is_reverse:
-                return self._address(encloser, name) or _unlisted(encloser)
+                return self._reverse.find(encloser, name) or _unlisted(encloser)
             case _ if any(part != encloser.name and part.endswith(encloser.name) for part in self._unsure):
                 return _nothing(encloser)  # what is below it is not all of one kind, so none of it is remembered
             case _:
@@ -255,76 +252,12 @@ class Index:
             return None
         return PodName(name=name, zone=parent.zone, address=address)
 
-    def _address(self, apex: Node, name: Name) -> Node | None:
-        match names.reversed_digits(name):
-            case (length, digits) if len(digits) < 2 * length:
-                if any(each.any_below(length, digits) for each in self._holders_in(name)):
-                    return EmptyNonTerminal(name=name, zone=apex.zone)
-            case (_, digits):
-                address = bytes.fromhex(digits)
-                return self._exposed(name, address) or self._holder(name, address)
-        return None
-
-    def _holders_in(self, name: Name) -> Iterator[Holders]:
-        """Whose addresses are looked up at a reverse name."""
-        if _zone_of(name, self._external_reverse_zones):
-            yield self._external_addresses
-        if _zone_of(name, self._reverse_zones):
-            yield from (self._cluster_ips, self._endpoints)
-
-    def _exposed(self, name: Name, address: Address) -> Node | None:
-        """Keep the node of an address that services have outside of the cluster."""
-        zone = _zone_of(name, self._external_reverse_zones)
-        owners = self._external_addresses.get(address) if zone else ()
-        services = [each for key in owners if (each := name_of_service(key, self._external_zones[0]))]
-        for service in services:
-            self._mentioned_at.setdefault(service, set()).add(name)
-        nodes = [node for node in map(self._tree.in_cluster, services) if isinstance(node, ExposedService)]
-        if zone is None or not nodes:
-            return None
-        node = AddressName(name=name, zone=zone, address=address, external_of=tuple(nodes))
-        self._tree.place(node)
-        self._reversed[address] = name
-        return node
-
-    def _holder(self, name: Name, address: Address) -> Node | None:
-        """Keep the node of an address for as long as nothing changes about its holders."""
-        zone = _zone_of(name, self._reverse_zones)
-        if zone is None:
-            return None
-        owners = self._cluster_ips.get(address)
-        owner = next(self._primary_nodes(owners), None)
-        slices = [self._slices.objects[key] for key in self._endpoints.get(address)] if owner is None else []
-        services = dict.fromkeys(each.service_key for each in slices)
-        endpoint_of = tuple(self._primary_nodes(services))
-        if zone.ptr_hostname_only:
-            endpoint_of = tuple(each for each in endpoint_of if _has_hostname(each, address))
-        if owner is None and not endpoint_of:
-            return None
-        node = AddressName(name=name, zone=zone, address=address, cluster_ip_of=owner, endpoint_of=endpoint_of)
-        self._tree.place(node)
-        self._reversed[address] = name
-        for service in filter(None, map(self._primary_name, (*owners, *services))):
-            self._mentioned_at.setdefault(service, set()).add(name)
-        return node
-
     def _host_address(self, name: Name) -> Node | None:
         """A hosts file comes before the cluster here as well, and knows no zones."""
         node = self._hosts.reverse(name)
         if node is not None:
-            self._tree.place(node)
-            self._reversed[node.address] = name
+            self._reverse.keep(node)
         return node
-
-    def _primary_nodes(self, keys: Iterable[Key]) -> Iterator[ServiceName]:
-        for key in keys:
-            node = self._tree.in_cluster(self._primary_name(key))
-            if isinstance(node, ServiceName) and not (node.service.is_external_name or node.is_missing):
-                yield node
-
-    def _primary_name(self, key: Key) -> Name:
-        """What a service is called in the primary zone; empty if it has no name."""
-        return name_of_service(key, self.zones[0]) or b""
 
     # Writing
 
@@ -385,10 +318,12 @@ class Index:
 
     def _replace_service(self, old: Service | None, new: Service | None) -> None:
         namespace, _ = key = _either(old, new).key
-        self._move(self._cluster_ips, key, old.cluster_ips if old else (), new.cluster_ips if new else ())
+        self._reverse.move(
+            self._reverse.cluster_ips, key, old.cluster_ips if old else (), new.cluster_ips if new else ()
+        )
         if self._external_reverse_zones:
             was, now = (each.external_hosts if each else () for each in (old, new))
-            self._move(self._external_addresses, key, was, now)
+            self._reverse.move(self._reverse.external_addresses, key, was, now)
         if old is None or new is None:
             self._services_in[namespace] += 1 if new else -1
             if not self._services_in[namespace]:
@@ -398,7 +333,8 @@ class Index:
 
     def _replace_slice(self, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         key = _either(old, new).key
-        self._move(self._endpoints, key, _ready_addresses(old) if old else (), _ready_addresses(new) if new else ())
+        was, now = (_ready_addresses(each) if each else () for each in (old, new))
+        self._reverse.move(self._reverse.endpoints, key, was, now)
         if new and any(zone.zonal for zone in self.zones):
             self._note_topology_zones(new)
         for service in dict.fromkeys(each.service_key for each in (old, new) if each):
@@ -429,7 +365,8 @@ class Index:
             name = name_of_service(key, zone)
             if name is None or not self._is_for(key, self._tree.in_cluster(name)):
                 continue
-            self._tree.remove_all((*self._grown.pop(name, ()), *self._mentioned_at.pop(name, ()), name))
+            self._tree.remove_all((*self._grown.pop(name, ()), name))
+            self._reverse.forget_service(name)
             self._aliases.discard(name)
             node = service and node_of_service(name, zone, service, self._slices_of.get(key, ()))
             if node:
@@ -466,7 +403,7 @@ class Index:
             self._tree.give_back(name)
         for node in filter(None, (old, new)):
             for address in node.addresses:
-                self._forget_reverse(address)
+                self._reverse.forget(address)
         self._forget_additional(name)
         self._are_targets_changed = True
 
@@ -484,25 +421,6 @@ class Index:
             if node is not None:
                 node.replies.clear()
 
-    def _move(self, holders: Holders, key: Key, old: Iterable[str], new: Iterable[str]) -> None:
-        """The object holds the new addresses in place of the old ones; what was said of those that changed goes."""
-        was, now = set(map(names.address, old)), set(map(names.address, new))
-        for change, addresses in ((holders.remove, was - now), (holders.add, now - was)):
-            for address in filter(None, addresses):
-                change(address, key)
-                self._forget_reverse(address)
-
-    def _forget_reverse(self, address: Address) -> None:
-        """Something has changed about who has the address."""
-        name = self._reversed.pop(address, None)
-        if name is not None:
-            self._tree.remove(name)
-
-
-def _zone_of(name: Name, zones: Iterable[Zone]) -> Zone | None:
-    """The first of the zones that a name is in."""
-    return next((zone for zone in zones if name.endswith(zone.name)), None)
-
 
 def _either(old: T | None, new: T | None) -> T:
     either = new or old
@@ -516,10 +434,6 @@ def _addresses(pod: Pod) -> set[Address]:
 
 def _ready_addresses(slice_: EndpointSlice) -> Iterator[str]:
     return (address for each in slice_.endpoints or () if each.is_ready for address in each.addresses)
-
-
-def _has_hostname(service: ServiceName, address: Address) -> bool:
-    return any(each.address == address and each.has_hostname for each in service.ready_endpoints())
 
 
 def _unlisted(encloser: Apex | PodNamespace) -> Nothing:
