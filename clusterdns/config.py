@@ -6,6 +6,7 @@ part plain values.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Literal, get_args
@@ -14,7 +15,7 @@ import msgspec
 from msgspec import Struct, field
 
 from clusterdns import names
-from clusterdns.around import acl, dns64, header, patterns, query_log, rewrite, template
+from clusterdns.around import acl, dns64, expressions, header, patterns, query_log, rewrite, template
 from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
@@ -259,6 +260,16 @@ class ZoneFile(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The same for what is missing."""
 
 
+class View(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """Which queries a block is for, among those for its zones."""
+
+    name: str = ""
+    """For people."""
+
+    conditions: tuple[str, ...] = ()
+    """All of them have to hold, such as incidr(client_ip(), '10.0.0.0/8'). None: it is for all queries."""
+
+
 class Dns64(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """AAAA records for clients that reach IPv4 hosts by way of a NAT64 (RFC 6147)."""
 
@@ -313,6 +324,8 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     machine sees."""
 
     tls: Tls = field(default_factory=Tls)
+
+    view: View = field(default_factory=View)
 
     cluster: bool = True
     """Whether the cluster's names are answered here."""
@@ -610,6 +623,10 @@ def _block_faults(block: Block) -> Iterator[str]:
         if not getattr(block, setting):
             yield f"{setting}: at least one is needed"
     yield from (f"zone-files.zones: {each.file}: at least one is needed" for each in block.zone_files if not each.zones)
+    if any(map(expressions.asks_for_own_address, _read_conditions(block))):
+        for address in block.listen:
+            if _is_wildcard(address):
+                yield f"view.conditions: server_ip() takes an address to listen on, not {address}"
     yield from _faulty_stub_zones(stubs)
     yield from _faulty_tls(block)
     yield from _faulty_rules(block)
@@ -653,12 +670,28 @@ def _faulty_external_zones(block: Block) -> Iterator[str]:
                 yield f"external-zone: {text}: its names are those of zone {names.to_text(zone)}"
 
 
+def _read_conditions(block: Block) -> Iterator[str]:
+    """Those that can be read."""
+    for each in block.view.conditions:
+        with contextlib.suppress(expressions.NotAnExpression):
+            expressions.condition(each)
+            yield each
+
+
+def _is_wildcard(address: str) -> bool:
+    try:
+        return listening(address).host in ("0.0.0.0", "::")
+    except ValueError:
+        return False
+
+
 def _faulty_rules(block: Block) -> Iterator[str]:
     """Rules that can not be followed; whoever makes them ready knows best."""
     dialect = Dialect()
     makings: tuple[tuple[str, Callable[[], object]], ...] = (
         ("acl", lambda: acl.guarding(_nobody, block.acl, dialect, stream=False)),
         ("rewrite", lambda: rewrite.rewriting(_nobody, block.rewrite, dialect, stream=False)),
+        ("view.conditions", lambda: [expressions.condition(each) for each in block.view.conditions]),
         ("dns64.prefix", lambda: block.dns64.prefix and dns64.prefix_bytes(block.dns64.prefix)),
         ("template", lambda: template.templating(_nobody, block.template, dialect, stream=False)),
         ("query-log", lambda: query_log.check(block.query_log)),
@@ -745,7 +778,7 @@ def _overlaps(blocks: Sequence[Block]) -> Iterator[str]:
             for address in block.listen:
                 if zone is not None and (zone, address) in seen:
                     yield f"blocks: {text} on {address}: another block has it"
-                elif zone is not None:
+                elif zone is not None and not block.view.conditions:
                     seen.add((zone, address))
 
 

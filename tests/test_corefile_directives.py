@@ -644,6 +644,13 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         (block("timeouts {", "idle 1m", "read 3s", "}"), {"tcp.idle-seconds": 60.0}),
         (block("minimal"), {"minimal": True}),
         (block("nsid use The Force"), {"nsid": "use The Force"}),
+        (
+            "a {\nview x {\nexpr incidr(client_ip(), '10.0.0.0/8')\nexpr type() in ['A', 'MX']\n}\n}\na {\n}\n",
+            {
+                "view": {"name": "x", "conditions": ["incidr(client_ip(), '10.0.0.0/8')", "type() in ['A', 'MX']"]},
+                "blocks.0.view": {"name": "", "conditions": []},
+            },
+        ),
         (block("dns64"), {"dns64": {"prefix": "64:ff9b::/96", "translate-all": False, "allow-ipv4": False}}),
         (block("dns64 2001:db8::/64"), {"dns64.prefix": "2001:db8::/64"}),
         (

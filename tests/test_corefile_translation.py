@@ -272,6 +272,18 @@ FAULTS: dict[str, list[str]] = {
         "Corefile:8: rewrite: expected where the alias leads, and where it shall lead",
         "Corefile:9: rewrite: 0xg are no bytes",
     ],
+    block("view {", "expr", "expr true &&", "exp true", "expr metadata('a/b') == 'c'", "}"): [
+        "Corefile:2: view: expected a name, not nothing",
+        "Corefile:3: view: expr: expected an expression, not nothing",
+        "Corefile:4: view: expr: expected a value, not the end: 'true &&'",
+        "Corefile:5: view: exp: not supported",
+        "Corefile:6: view: expr: metadata(): not supported",
+    ],
+    block("view x {", "expr server_ip() == '192.0.2.1'", "}"): [
+        "Corefile:1: view.conditions: server_ip() takes an address to listen on, not 0.0.0.0:53",
+        "Corefile:1: view.conditions: server_ip() takes an address to listen on, not [::]:53",
+    ],
+    "a {\n}\na {\nview x {\nexpr true\n}\n}\n": ["Corefile:3: dns://a.:53 is served already: /etc/coredns/Corefile:1"],
     block("template IN", "template XX A {", "rcode ODD", "}"): [
         "Corefile:2: template: expected CLASS TYPE [ZONE...], not IN",
         "Corefile:3: template: expected a class, IN, CH, HS, NONE, ANY, not XX",

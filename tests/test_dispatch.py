@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import dns.message
 import dns.rcode
 import pytest
 
 from clusterdns import names
-from clusterdns.dispatch import dispatcher
+from clusterdns.dispatch import View, dispatcher, viewed
 
 NOBODY = ("", 0)
 
@@ -44,6 +46,45 @@ class TestTheLongestZone:
     def test_one_block_for_everything_is_asked_directly(self) -> None:
         block = saying(b"all")
         assert dispatcher({names.ROOT: block}) is block
+
+
+class TestViews:
+    """Several blocks for a zone; the port stands for what they ask for."""
+
+    BLOCKS: ClassVar = {
+        names.from_text("example"): [
+            View(saying(b"one"), lambda _packet, client: client[1] == 1),
+            View(saying(b"two"), lambda _packet, client: client[1] <= 2),
+            View(saying(b"rest")),
+        ],
+        names.from_text("corp.example"): [View(saying(b"corp"), lambda _packet, client: client[1] == 1)],
+        names.from_text("10.in-addr.arpa"): [View(saying(b"ten"), lambda _packet, client: client[1] == 1)],
+    }
+
+    @pytest.mark.parametrize(
+        ("name", "port", "block"),
+        [
+            ("a.example", 1, b"one"),
+            ("a.example", 2, b"two"),
+            ("a.example", 3, b"rest"),
+            ("Corp.example", 1, b"corp"),
+            ("corp.example", 2, b"two"),
+            ("corp.example", 3, b"rest"),
+            ("1.0.0.10.in-addr.arpa", 1, b"ten"),
+        ],
+    )
+    def test_the_first_that_holds_decides_then_the_next_shorter_zone(self, name: str, port: int, block: bytes) -> None:
+        packet = dns.message.make_query(name, "A").to_wire()
+        assert viewed(self.BLOCKS)(packet, ("192.0.2.7", port)) == block
+
+    def test_what_is_in_none_is_refused(self) -> None:
+        query = dns.message.make_query("1.0.0.10.in-addr.arpa", "A")
+        reply = dns.message.from_wire(viewed(self.BLOCKS)(query.to_wire(), ("192.0.2.7", 2)))
+        assert reply.rcode() == dns.rcode.REFUSED
+
+    def test_without_views_nothing_is_asked_for(self) -> None:
+        block = saying(b"all")
+        assert viewed({names.ROOT: [View(block)]}) is block
 
 
 class TestNobodysNames:

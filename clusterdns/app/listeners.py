@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from clusterdns import config, names
 from clusterdns.app import certificates
-from clusterdns.dispatch import dispatcher
+from clusterdns.around import expressions
+from clusterdns.dispatch import View, viewed
 from clusterdns.server import CannotListen, Server, address_text
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from clusterdns.app.answering import Answering
     from clusterdns.config import Listening
+    from clusterdns.dispatch import Holds
     from clusterdns.names import Name
     from clusterdns.server import Limits, Respond
 
@@ -48,9 +50,9 @@ class Listeners:
 
     def prepared(self, answering: Sequence[Answering], limits: Limits) -> dict[Listening, Prepared]:
         """What shall answer where. Raises BadConfig for certificates that are no good."""
-        over_udp: dict[Listening, dict[Name, Respond]] = {}
-        over_tcp: dict[Listening, dict[Name, Respond]] = {}
-        unlogged: dict[Listening, dict[Name, Respond]] = {}
+        over_udp: dict[Listening, dict[Name, list[View]]] = {}
+        over_tcp: dict[Listening, dict[Name, list[View]]] = {}
+        unlogged: dict[Listening, dict[Name, list[View]]] = {}
         tls: dict[Listening, ssl.SSLContext] = {}
         for each in answering:
             udp, tcp = each.responds()
@@ -59,15 +61,19 @@ class Listeners:
                     tls[where] = certificates.for_clients(each.block.tls)
                 logged_udp = each.logged(udp, where.host, self._write, stream=False)
                 logged_tcp = each.logged(tcp, where.host, self._write, stream=True)
+                in_view = _holds(each, where, stream=True)
                 for name in map(names.from_text, each.block.names):
-                    over_udp.setdefault(where, {})[name] = logged_udp
-                    over_tcp.setdefault(where, {})[name] = logged_tcp
-                    unlogged.setdefault(where, {})[name] = tcp
+                    over_udp.setdefault(where, {}).setdefault(name, []).append(
+                        View(logged_udp, _holds(each, where, stream=False))
+                    )
+                    over_tcp.setdefault(where, {}).setdefault(name, []).append(View(logged_tcp, in_view))
+                    unlogged.setdefault(where, {}).setdefault(name, []).append(View(tcp, in_view))
         for each in answering:
             beside = unlogged[config.listening(each.block.listen[0])]
-            each.look_beyond(dispatcher(beside), is_alone=len(beside) == len(set(each.block.names)))
+            is_alone = sum(map(len, beside.values())) == len(set(each.block.names))
+            each.look_beyond(viewed(beside), is_alone=is_alone)
         return {
-            where: Prepared(dispatcher(over_udp[where]), dispatcher(over_tcp[where]), limits, tls.get(where))
+            where: Prepared(viewed(over_udp[where]), viewed(over_tcp[where]), limits, tls.get(where))
             for where in over_udp
         }
 
@@ -113,3 +119,11 @@ class Listeners:
 
 async def _stopped(servers: Iterable[Server], hurry: Callable[[], None] = lambda: None) -> None:
     await asyncio.gather(*(each.stop(hurry=hurry) for each in servers))
+
+
+def _holds(answering: Answering, where: Listening, *, stream: bool) -> Holds | None:
+    """Whether a query that comes in there is in the block's view; None if it has none."""
+    conditions = [expressions.condition(each) for each in answering.block.view.conditions]
+    if not conditions:
+        return None
+    return expressions.holding(conditions, expressions.Where(where.host, where.port, stream))

@@ -27,7 +27,7 @@ from clusterdns.sources.snapshot import Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from clusterdns.config import Config
+    from clusterdns.config import Block, Config
     from clusterdns.consolidation import Consolidation
     from clusterdns.events import Event
     from clusterdns.http import Views
@@ -105,11 +105,10 @@ class Running:
         if settings == self.settings and found == self._certificates:
             return
         certificates.check_api_server(settings)
-        former = {(each.block.names, each.block.listen): each for each in self.answering}
+        former = {_called(each.block): each for each in self.answering}
         most_waiting = _possible_in_flight(settings)
         answering = [
-            Answering(each, settings, most_waiting, former.pop((each.names, each.listen), None))
-            for each in config.blocks(settings)
+            Answering(each, settings, most_waiting, former.pop(_called(each), None)) for each in config.blocks(settings)
         ]
         for each in answering:
             await each.open()
@@ -308,6 +307,11 @@ class _Known:
     def apply(self, events: Iterable[Event]) -> None:
         for index in _of_cluster(self._running.answering):
             index.apply(events)
+
+
+def _called(block: Block) -> tuple[object, ...]:
+    """What a block is known by, when its settings change."""
+    return block.names, block.listen, block.view
 
 
 def _of_cluster(answering: Sequence[Answering]) -> list[Index]:

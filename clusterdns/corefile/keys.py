@@ -61,12 +61,14 @@ def served_zones(corefile: Corefile, port: int = DNS_PORT) -> tuple[tuple[Served
                 continue
             found += [ServedZone(zone, own_port, scheme, key.place) for zone in reverse]
         addresses = set(_bound(block)) or {""}
+        # What is not in a view is the business of a later block.
+        has_view = any(directive.name == "view" for directive in block.directives)
         for each in found:
             others = taken.setdefault((each.scheme, each.zone, each.port), {})
             clash = others.keys() if "" in addresses else others.keys() & {*addresses, ""}
             if clash:
                 faults.append(Fault(each.place, f"{each} is served already: {others[min(clash)]}"))
-            for address in addresses:
+            for address in addresses if not has_view else ():
                 others.setdefault(address, each.place)
         served.append(tuple(found))
     if faults:

@@ -38,6 +38,26 @@ def configured(serve: Serve, tmp_path: Path) -> Callable[..., Serving]:
     return start
 
 
+class TestViews:
+    """Which block of a zone has the say depends on the query."""
+
+    def test_over_udp_and_tcp(self, configured: Callable[..., Serving]) -> None:
+        def hosts(address: str) -> dict[str, object]:
+            return {"listen": ["127.0.0.1:0"], "cluster": False, "hosts": {"entries": [f"{address} nas.example"]}}
+
+        server = configured(
+            view={"name": "edns", "conditions": ["bufsize() > 512", "incidr(client_ip(), '127.0.0.0/8')"]},
+            blocks=[
+                {**hosts(ONE), "view": {"name": "streams", "conditions": ["proto() == 'tcp'"]}},
+                {**hosts(TWO)},
+            ],
+            hosts={"entries": ["192.0.2.9 nas.example"]},
+        )
+        assert data(ask(at(server), "nas.example", use_edns=0, payload=1232)) == ["192.0.2.9"]
+        assert data(ask(at(server), "nas.example", tcp=True)) == [ONE]
+        assert data(ask(at(server), "nas.example")) == [TWO]
+
+
 class TestBlocks:
     def test_the_longest_zone_decides(
         self, configured: Callable[..., Serving], upstreams: tuple[Faulty, Faulty]

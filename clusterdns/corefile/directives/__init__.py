@@ -5,6 +5,7 @@
     forward      the upstreams
     cache, hosts
     zone_files   file
+    view         which queries a block is for
     acl, rewrite, template, dns64
     listening    addresses, sizes, certificates
     watching     health, readiness, metrics, logs, and what goes without saying
@@ -29,6 +30,7 @@ from clusterdns.corefile.directives.replies import header, loadbalance, local, w
 from clusterdns.corefile.directives.rewrite import rewrite
 from clusterdns.corefile.directives.surroundings import Surroundings, within
 from clusterdns.corefile.directives.template import template
+from clusterdns.corefile.directives.view import view
 from clusterdns.corefile.directives.watching import (
     any_type,
     chaos,
@@ -63,6 +65,7 @@ ONCE: Mapping[str, Once] = {
 
 OFTEN: Mapping[str, Often] = {
     "acl": acl, "bind": bind, "file": file, "forward": forward, "log": log, "rewrite": rewrite, "template": template,
+    "view": view,
 }  # fmt: skip
 """Those that are understood together, in the order in which they stand there."""
 
