@@ -450,8 +450,8 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
                     {
                         "zones": ["."],
                         "policies": [
-                            {"action": "allow", "types": [], "networks": ["10.0.0.0/8", "192.0.2.1"]},
-                            {"action": "block", "types": [], "networks": []},
+                            {"action": "allow", "types": [], "networks": ["10.0.0.0/8", "192.0.2.1"], "files": []},
+                            {"action": "block", "types": [], "networks": [], "files": []},
                         ],
                     },
                 ],
@@ -461,10 +461,17 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             block("acl example.org {", "filter type A AAAA net *", "}", "acl {", "DROP type * net ::/0", "}"),
             {
                 "acl": [
-                    {"zones": ["example.org"], "policies": [{"action": "filter", "types": [1, 28], "networks": []}]},
-                    {"zones": ["."], "policies": [{"action": "drop", "types": [], "networks": ["::/0"]}]},
+                    {
+                        "zones": ["example.org"],
+                        "policies": [{"action": "filter", "types": [1, 28], "networks": [], "files": []}],
+                    },
+                    {"zones": ["."], "policies": [{"action": "drop", "types": [], "networks": ["::/0"], "files": []}]},
                 ],
             },
+        ),
+        (
+            block("root /srv", "acl {", "block net 10.0.0.0/8 file /etc/bad more", "}"),
+            {"acl.0.policies.0.networks": ["10.0.0.0/8"], "acl.0.policies.0.files": ["/etc/bad", "/srv/more"]},
         ),
     ],
     "rewrite": [

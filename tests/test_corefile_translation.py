@@ -238,11 +238,10 @@ FAULTS: dict[str, list[str]] = {
         )
     ],
     block("autopath @erratic"): ["Corefile:2: autopath: @erratic in the place of @kubernetes: not supported"],
-    block("acl {", "refuse", "block type ODD", "block 10.0.0.0/8", "block file a", "}"): [
+    block("acl {", "refuse", "block type ODD", "block 10.0.0.0/8", "}"): [
         "Corefile:3: acl: refuse: expected one of allow, block, filter, drop",
         "Corefile:4: acl: block: 'ODD' is no record type: expected one such as A, SRV or TYPE65280",
         "Corefile:5: acl: block: expected type, net or file, not 10.0.0.0/8",
-        "Corefile:6: acl: block: file: not supported",
     ],
     block(
         "rewrite edns0 local set 1 {server_ip}", "rewrite", "rewrite answer name a b", "rewrite name a",

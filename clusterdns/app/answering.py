@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterdns import config, names, resolv_conf
-from clusterdns.app import certificates
+from clusterdns.app import certificates, network_files
 from clusterdns.app.routes import files, routes
 from clusterdns.around import (
     acl,
@@ -82,6 +82,7 @@ class Answering:
         """Whether the index has yet to be told of the cluster."""
         paths = [Path(path) for path in block.hosts.files]
         hosts_zones = list(map(names.from_text, block.hosts.zones))
+        self._rules = network_files.read_in(block.acl)
         self.hosts = Hosts(paths, block.hosts.entries, needed=block.hosts.needed, zones=hosts_zones)
         self.zone_files = ZoneFiles([_zone_file(each) for each in block.zone_files])
         self._zones = ServedZones()
@@ -135,7 +136,7 @@ class Answering:
             identity = chaos.Identity(block.chaos.version, block.chaos.authors, hostname)
             respond = chaos.telling_identity(respond, identity, dialect, stream=stream)
         respond = any_type.sparing_of_any(respond, dialect, stream=stream) if block.any else respond
-        respond = acl.guarding(respond, block.acl, dialect, stream=stream)
+        respond = acl.guarding(respond, self._rules, dialect, stream=stream)
         if block.dns64.prefix:
             translation = dns64.Translation(block.dns64.prefix, block.dns64.translate_all, block.dns64.allow_ipv4)
             respond = dns64.translating(respond, translation, dialect, stream=stream)

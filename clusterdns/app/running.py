@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from clusterdns import __version__, config
-from clusterdns.app import certificates
+from clusterdns.app import certificates, network_files
 from clusterdns.app.answering import Answering, kinds
 from clusterdns.app.listeners import Listeners
 from clusterdns.consolidation import Consolidating
@@ -70,7 +70,7 @@ class Running:
         self._views: Views | None = None
         self._snapshot = contextlib.AsyncExitStack()
         self._snapshot_of: object = None
-        self._certificates = certificates.fingerprints(certificates.files(settings))
+        self._read = certificates.fingerprints(_read_at_start(settings))
         self._following: asyncio.Task[None] | None = None
         self._lines: LineWriter | None = None
         self._consolidating = Consolidating(())
@@ -101,8 +101,8 @@ class Running:
 
         Raises what starting with them would.
         """
-        found = certificates.fingerprints(certificates.files(settings))
-        if settings == self.settings and found == self._certificates:
+        found = certificates.fingerprints(_read_at_start(settings))
+        if settings == self.settings and found == self._read:
             return
         certificates.check_api_server(settings)
         former = {_called(each.block): each for each in self.answering}
@@ -129,7 +129,7 @@ class Running:
             raise
         for index in fresh:
             index.apply(told if source is not None else self._known())
-        self._certificates = found
+        self._read = found
         before, self.settings = self.answering, settings
         self._take_over(answering)
         self._consolidate(settings.log_consolidate)
@@ -316,6 +316,11 @@ def _called(block: Block) -> tuple[object, ...]:
 
 def _of_cluster(answering: Sequence[Answering]) -> list[Index]:
     return [each.index for each in answering if each.block.cluster]
+
+
+def _read_at_start(settings: Config) -> tuple[Path, ...]:
+    """Files beside the configuration's own, whose change is one of the configuration."""
+    return (*certificates.files(settings), *network_files.files(settings))
 
 
 def _origin(settings: Config) -> tuple[object, ...]:

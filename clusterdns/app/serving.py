@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 from clusterdns import config
-from clusterdns.app import certificates
+from clusterdns.app import certificates, network_files
 from clusterdns.app.running import Running
 from clusterdns.config import Config
 from clusterdns.corefile import CorefileError, Disk
@@ -131,7 +131,7 @@ def _loaded(load: Callable[[], Loaded], files: _Files) -> Loaded:
 
 
 def _watched(loaded: Loaded) -> tuple[Path, ...]:
-    return (*loaded.files, *certificates.files(loaded.settings))
+    return (*loaded.files, *certificates.files(loaded.settings), *network_files.files(loaded.settings))
 
 
 class _Files:

@@ -43,6 +43,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     """Of the questions that it is about; none: of all."""
     networks: tuple[str, ...] = ()
     """Of the clients that it is about, as addresses or networks of either family; none: of all."""
+    files: tuple[str, ...] = ()
+    """Of more networks, one a line; whoever puts rules to use reads them first."""
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):

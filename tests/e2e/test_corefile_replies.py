@@ -1,4 +1,4 @@
-"""What CoreDNS's header, loadbalance, local and whoami mean, asked of a server that has them in its Corefile."""
+"""What CoreDNS's acl, header, loadbalance, local and whoami mean, asked of a server that has them in its Corefile."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import dns.message
 import dns.rcode
 import pytest
 from of_corefile import of_corefile
+from serving import COMMAND, eventually, run
 
 from tests.upstreams import Faulty
 from tests.upstreams.behaviours import ByLabel, says
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from of_corefile import OfCorefile
 
@@ -210,3 +212,30 @@ class TestLoadbalance:
 
     def test_a_single_one_stays(self, server: OfCorefile) -> None:
         assert [str(data) for each in server.ask("one.balanced.example").answer for data in each] == ["192.0.2.1"]
+
+
+class TestAcl:
+    def test_networks_of_a_file(self, tmp_path: Path) -> None:
+        """It is read again when it changes."""
+        (tmp_path / "networks").write_text("# nobody\n192.0.2.0/24  # yet\n")
+        text = f".:PORT {{\nbind 127.0.0.1\nroot {tmp_path}\nacl {{\nblock file networks\n}}\nwhoami\n}}\n"
+        with of_corefile(tmp_path, text) as server:
+            assert server.ask("a.example").rcode() == dns.rcode.NOERROR
+            (tmp_path / "networks").write_text("192.0.2.0/24\n127.0.0.1\n")
+            eventually(lambda: server.ask("a.example").rcode() == dns.rcode.REFUSED, "it is blocked")
+
+    @pytest.mark.parametrize(
+        ("content", "fault"),
+        [
+            (None, "networks: No such file or directory"),
+            ("# none\n", "networks: there is no network in it"),
+            ("10.0.0.0/8\nten\n", "networks:2: 'ten' does not appear to be an IPv4 or IPv6 network"),
+        ],
+    )
+    def test_a_file_that_can_not_be_used(self, tmp_path: Path, content: str | None, fault: str) -> None:
+        if content is not None:
+            (tmp_path / "networks").write_text(content)
+        (tmp_path / "Corefile").write_text(f".:0 {{\nbind 127.0.0.1\nacl {{\nallow file {tmp_path}/networks\n}}\n}}\n")
+        ran = run(*COMMAND, "-conf", tmp_path / "Corefile")
+        assert ran.returncode == 2
+        assert ran.stderr.endswith(f"acl: {tmp_path}/{fault}\n")

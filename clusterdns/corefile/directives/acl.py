@@ -25,13 +25,13 @@ def acl(readings: Sequence[Reading], around: Surroundings) -> Settings:
     rules: list[Rule] = []
     for reading in readings:
         zones = reading.zones(reading.words) if reading.words else around.zones
-        policies = [policy for line in reading.lines() if (policy := _policy(line))]
+        policies = [policy for line in reading.lines() if (policy := _policy(line, around))]
         rules.append(Rule(policies=tuple(policies), zones=tuple(zone_texts(zones))))
         reading.understood(*[" ".join((line.keyword, *line.words)) for line in reading.lines()])
     return {"acl": [msgspec.to_builtins(rule) for rule in rules]}
 
 
-def _policy(line: Reading) -> Policy | None:
+def _policy(line: Reading, around: Surroundings) -> Policy | None:
     actions: tuple[Action, ...] = get_args(Action)
     if line.keyword.lower() not in actions:
         line.fault(f"expected one of {', '.join(actions)}")
@@ -50,11 +50,9 @@ def _policy(line: Reading) -> Policy | None:
     for section, found in sections.items():
         if not found:
             line.fault(f"expected something behind {section}")
-    if "file" in sections:
-        line.unsupported("file")
-        return None
     types = [] if "*" in sections.get("type", []) else [record_type(line, word) for word in sections.get("type", [])]
     networks = [] if "*" in sections.get("net", []) else sections.get("net", [])
-    policy = Policy(action=action, types=tuple(types), networks=tuple(networks))
+    files = [] if "*" in sections.get("net", []) else list(map(around.path, sections.get("file", [])))
+    policy = Policy(action=action, types=tuple(types), networks=tuple(networks), files=tuple(files))
     rule = Rule(policies=(policy,))
     return policy if can_be_followed(line, lambda: guarding(nobody, [rule], Dialect(), stream=False)) else None
