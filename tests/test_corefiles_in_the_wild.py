@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from clusterdns import names
-from clusterdns.corefile import Disk, read, served_zones
+from clusterdns.config import blocks
+from clusterdns.corefile import Disk, read, served_zones, translate
 from tests.corefiles import said
 
 DATA = Path(__file__).parent / "data/corefiles"
@@ -16,6 +17,24 @@ REST = "kubernetes prometheus forward cache loop reload loadbalance"
 KUBEADM = f"errors health ready {REST}"
 
 IN_THE_WILD: dict[str, list[tuple[str, str]]] = {
+    "ack.corefile": [
+        (
+            ".:53",
+            "errors log health ready template autopath kubernetes prometheus forward cache loop reload loadbalance",
+        ),
+    ],
+    "aks-localdns.corefile": [
+        ("health-check.localdns.local:53", "bind whoami"),
+        (".:53", "log bind forward ready cache loop nsid prometheus template template"),
+        ("cluster.local:53", "errors bind forward cache loop nsid prometheus"),
+    ],
+    "digitalocean.corefile": [(".:53", KUBEADM)],
+    "nodelocaldns-gke.corefile": [
+        ("cluster.local:53", "errors template cache reload loop bind health forward prometheus"),
+        ("acme.local:53", "errors cache reload loop bind forward prometheus"),
+        ("in-addr.arpa:53", "errors cache reload loop bind forward prometheus"),
+        (".:53", "errors template cache reload loop bind forward prometheus"),
+    ],
     "aks/Corefile": [
         (".:53", f"errors ready health {REST} hosts log template template"),
         ("puglife.local:53", "errors cache forward"),
@@ -111,6 +130,13 @@ class TestInTheWild:
             for block in found.blocks
         ] == IN_THE_WILD[name]
         assert len(served_zones(found)) == len(found.blocks)
+
+    @pytest.mark.parametrize("name", IN_THE_WILD)
+    def test_a_corefile_is_taken_whole(self, name: str) -> None:
+        """Nothing in it is unsupported, and what comes of it is a configuration."""
+        found = translate(read(DATA / name, Disk(), {"CORP_DNS": "10.1.0.53", "UPSTREAM_DNS": "192.0.2.1"}))
+        assert {each for block in blocks(found.config) for each in block.names}
+        assert not [each for each in found.warnings if "not supported" in str(each)]
 
     def test_none_is_left_out(self) -> None:
         files = [*DATA.glob("*.corefile"), *DATA.glob("*/Corefile")]
