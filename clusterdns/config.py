@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import msgspec
 from msgspec import Struct, field
 
-from clusterdns import names
+from clusterdns import names, selectors
 from clusterdns.around import acl, dns64, expressions, header, patterns, query_log, rewrite, template
 from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
@@ -735,6 +735,8 @@ def _shared_faults(config: Config) -> Iterator[str]:
     yield from _unreadable(
         ("service-cidr", config.service_cidr, ipaddress.ip_network),
         ("dns-service", (config.dns_service,), service_key),
+        ("labels", (config.labels,), selectors.checked),
+        ("namespace-labels", (config.namespace_labels,), selectors.checked),
         ("http", config.http, listen_address),
         ("http-health", config.http_health, listen_address),
         ("http-ready", config.http_ready, listen_address),

@@ -120,6 +120,12 @@ FAULTS: dict[str, list[str]] = {
     cluster("noendpoints", "ignore empty_service"): [
         "Corefile:2: kubernetes: expected ignore empty_service or noendpoints, not both",
     ],
+    cluster("labels environment in (production, qa"): [
+        (
+            "Corefile:3: kubernetes: labels: expected a label selector such as app=web,tier in (front, back), not"
+            " environment in (production, qa"
+        ),
+    ],
     cluster("zonal", "noendpoints"): ["Corefile:2: kubernetes: expected zonal or noendpoints, not both"],
     cluster("resyncperiod 15"): [
         "Corefile:3: kubernetes: resyncperiod: expected a duration such as 5s or 1h30m, not 15",

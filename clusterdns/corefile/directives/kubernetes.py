@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clusterdns import config, names
+from clusterdns import config, names, selectors
 from clusterdns.corefile.directives.authority import forward_and_reverse, widest
 from clusterdns.corefile.settings import Settings, zone_text, zone_texts
 from clusterdns.corefile.words import shown
@@ -100,9 +100,9 @@ def _option(line: Reading) -> Settings:
         case "namespaces" if line.count("at least one namespace", 1):
             return {"namespaces": list(dict.fromkeys(words))}
         case "namespace_labels" if line.count("a label selector", 1):
-            return {"namespace-labels": " ".join(words)}
+            return _selector("namespace-labels", line)
         case "labels" if line.count("a label selector", 1):
-            return {"labels": " ".join(words)}
+            return _selector("labels", line)
         case "endpoint" if line.count("a URL", 1):
             return _endpoint(line)
         case "tls" if line.count("three files: CERT KEY CACERT", 3, 3):
@@ -138,6 +138,15 @@ def _option(line: Reading) -> Settings:
 
 def _given(path: str, value: object) -> Settings:
     return {} if value is None else {path: value}
+
+
+def _selector(path: str, line: Reading) -> Settings:
+    text = " ".join(line.words)
+    try:
+        return {path: selectors.checked(text)}
+    except ValueError as error:
+        line.fault(f"{error}, not {shown(text)}")
+        return {}
 
 
 def _endpoint(line: Reading) -> Settings:
