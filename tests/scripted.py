@@ -14,6 +14,7 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+from serving import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,7 +43,7 @@ class Scripted:
         self._end = ExitStack()
 
     def __enter__(self) -> Self:
-        self._tcp = self._end.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self._tcp = self._end.enter_context(socket.create_server(("127.0.0.1", free_port())))
         self.port = self._tcp.getsockname()[1]
         self._udp = self._end.enter_context(socket.socket(type=socket.SOCK_DGRAM))
         self._udp.bind(("127.0.0.1", self.port))

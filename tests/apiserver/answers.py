@@ -79,7 +79,7 @@ class Answers:
 
     def __init__(self, store: Store, access: Access, faults: Faults, settings: Settings) -> None:
         self.requests: list[Asked] = []
-        self.watches: set[Watch] = set()
+        self.watches: dict[Watch, web.Request] = {}
         self.busy: set[asyncio.BaseTransport] = set()
         self.is_ending = False
         self._store = store
@@ -203,7 +203,7 @@ class Answers:
         watch.is_silent = self._faults.is_silent(watch.resource.name)
         response = web.StreamResponse(headers={"Content-Type": "application/json", **self._flow})
         response.enable_chunked_encoding()
-        self.watches.add(watch)
+        self.watches[watch] = request
         try:
             await response.prepare(request)
             fate = await watch.run(response.write)
@@ -212,7 +212,7 @@ class Answers:
                 await response.write(line[: len(line) // 2])
         finally:
             watch.close()
-            self.watches.discard(watch)
+            self.watches.pop(watch, None)
         if fate is not Fate.END:
             await _cut(request, reset=fate is Fate.RESET)
         return response

@@ -230,5 +230,5 @@ class ApiServer:
         return self._answers.requests
 
     def watching(self, resource: str | None = None) -> int:
-        """How many watches are open."""
-        return len(list(self._of(resource)))
+        """How many watches are open, and have somebody at their other end."""
+        return len([each for each in self._of(resource) if self._answers.watches[each].transport is not None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -106,15 +107,17 @@ class Serving:
 
 
 def free_port() -> int:
-    """A port that nobody holds over UDP or TCP, a moment ago."""
+    """A port that nobody holds over UDP or TCP; none that the system gives to sockets that ask for any."""
     while True:
+        where = ("127.0.0.1", random.randrange(10_000, 32_768))
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                udp.bind(tcp.getsockname())
+                tcp.bind(where)
+                udp.bind(where)
             except OSError:
                 continue
-            return int(tcp.getsockname()[1])
+            return where[1]
 
 
 def has_ipv6() -> bool:
