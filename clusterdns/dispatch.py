@@ -71,10 +71,17 @@ def dispatcher(blocks: Mapping[Name, Respond]) -> Respond:
     block_of = blocks.get
 
     def respond(packet: bytes, client: Client) -> Reaction:
-        for zone in _enclosing(packet):
-            block = block_of(zone)
+        # As _enclosing has it, but on the way of every query.
+        name_end = packet.find(0, HEADER)
+        name = packet[HEADER : name_end + 1].lower()
+        start = 0
+        while start < min(len(name), LONGEST_NAME):
+            block = block_of(name[start:])
             if block is not None:
                 return block(packet, client)
+            if not name[start] or name[start] > LONGEST_LABEL:
+                break
+            start += 1 + name[start]
         return _refuse(packet)
 
     return respond
