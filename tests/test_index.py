@@ -19,7 +19,7 @@ from clusterdns.objects import EndpointSlice, Host, Key, Namespace, Object, Pod,
 from clusterdns.respond import responder
 from clusterdns.wire import Dialect
 from tests import cluster
-from tests.cluster import make_index, sets
+from tests.cluster import external_zone, make_index, sets
 
 if TYPE_CHECKING:
     from clusterdns.index import Index
@@ -53,10 +53,11 @@ def made(kind: type[Object], name: str, namespace: str = "", **fields: Any) -> O
 
 def services() -> st.SearchStrategy[Object]:
     ports = st.lists(st.sampled_from(PORTS), unique_by=str, max_size=2)
+    external_ips = st.lists(st.sampled_from(ADDRESSES), max_size=2)
     return st.one_of(
         # A cluster IP belongs to one service, which the API server sees to.
         st.builds(
-            lambda at, ports, more: made(
+            lambda at, ports, more, outside: made(
                 Service,
                 SERVICES[at % 3],
                 NAMESPACES[at // 3 % 2],
@@ -64,17 +65,22 @@ def services() -> st.SearchStrategy[Object]:
                     "clusterIP": f"10.96.0.{at}",
                     "clusterIPs": [f"10.96.0.{at}", f"fd00:96::{at}"][: 1 + more],
                     "ports": ports,
+                    "externalIPs": outside,
                 },
             ),
             st.integers(0, 11),
             ports,
             st.integers(0, 1),
+            external_ips,
         ),
         st.builds(
-            lambda name, namespace, ports: made(Service, name, namespace, spec={"clusterIP": "None", "ports": ports}),
+            lambda name, namespace, ports, outside: made(
+                Service, name, namespace, spec={"clusterIP": "None", "ports": ports, "externalIPs": outside}
+            ),
             st.sampled_from(SERVICES),
             st.sampled_from(NAMESPACES),
             ports,
+            external_ips,
         ),
         st.builds(
             lambda name, namespace, target: made(
@@ -175,6 +181,7 @@ def questions() -> list[tuple[str, str]]:
             asked += [(name, "A"), (name, "AAAA"), (name, "SRV")]
             asked += [(f"{each}.{name}", rtype) for each in below for rtype in ("A", "SRV")]
     forward = [(f"{name}.{zone}".removeprefix("."), rtype) for zone in ZONES for name, rtype in asked]
+    forward += [(name.replace(".svc", "") + ".example.org", rtype) for name, rtype in asked if ".svc" in name]
     forward += [(name, rtype) for name in HOSTS for rtype in ("A", "AAAA", "MX")]
     forward += [("below.printer", "A"), ("below.x.a.svc.cluster.local", "A"), ("nobody.cluster.local", "A")]
     reverse = [
@@ -197,7 +204,8 @@ PACKETS = [dns.message.make_query(name, rtype, id=7).to_wire() for name, rtype i
 
 
 def new_index() -> Index:
-    return make_index(zones=ZONES, settings={"pods": "verified"}, dns_service=("a", "x"))
+    outside = [external_zone("example.org", headless=True), external_zone("in-addr.arpa")]
+    return make_index(zones=ZONES, settings={"pods": "verified"}, external_zones=outside, dns_service=("a", "x"))
 
 
 def without_serial(packet: bytes) -> Any:
