@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct, field
 
 from clusterdns import names, selectors
-from clusterdns.around import acl, dns64, expressions, header, patterns, query_log, rewrite, template
+from clusterdns.around import acl, dns64, expressions, header, patterns, query_log, renaming, rewrite, template
 from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
@@ -260,6 +260,29 @@ class ZoneFile(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The same for what is missing."""
 
 
+class ZoneFolder(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """A folder of such files, each for the zone that it is named after."""
+
+    folder: str
+    pattern: str = r"db\.(.*)"
+    """Of the names of zone files. CoreDNS's."""
+
+    origin: str = "{1}"
+    """The zone of a file: {1} is what the pattern's first group has matched."""
+
+    zones: tuple[str, ...] = (".",)
+    """Only zones in these count."""
+
+    followed: bool = True
+    """Whether files that come, go and change are noticed."""
+
+    ttl: tuple[int, int] = (0, LONGEST_TTL)
+    """Seconds: a record's TTL is raised to the first and lowered to the second."""
+
+    negative_ttl: tuple[int, int] = (0, LONGEST_TTL)
+    """The same for what is missing."""
+
+
 class View(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """Which queries a block is for, among those for its zones."""
 
@@ -383,6 +406,9 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     zone_files: tuple[ZoneFile, ...] = ()
     """Zones that somebody wrote down. The cluster's names and those of hosts files go before them."""
+
+    zone_folders: tuple[ZoneFolder, ...] = ()
+    """Folders of such files."""
 
     search: Literal["auto", "client", "server"] = "auto"
     """Who completes short names: `client` leaves it to the clients, `server` does it here, so that a plain
@@ -582,6 +608,12 @@ def _block_faults(block: Block) -> Iterator[str]:
         ("hosts.ttl", block.hosts.ttl, 0, LONGEST_TTL),
         *(("zone-files.ttl", each, 0, LONGEST_TTL) for file in block.zone_files for each in file.ttl),
         *(("zone-files.negative-ttl", each, 0, LONGEST_TTL) for file in block.zone_files for each in file.negative_ttl),
+        *(("zone-folders.ttl", each, 0, LONGEST_TTL) for one in block.zone_folders for each in one.ttl),
+        *(
+            ("zone-folders.negative-ttl", each, 0, LONGEST_TTL)
+            for one in block.zone_folders
+            for each in one.negative_ttl
+        ),
         ("external.ttl", block.external.ttl, 0, 3600),
         ("external.negative-ttl", block.external.negative_ttl, 0, 3600),
     )
@@ -607,6 +639,7 @@ def _block_faults(block: Block) -> Iterator[str]:
         ("cache.except-success", block.cache.except_success, names.from_text),
         ("cache.except-denial", block.cache.except_denial, names.from_text),
         ("search-domains", block.search_domains, names.from_text),
+        ("zone-folders.zones", tuple(one for each in block.zone_folders for one in each.zones), names.from_text),
         ("zone-files.zones", tuple(one for each in block.zone_files for one in each.zones), names.from_text),
         (
             "zone-files.fallthrough",
@@ -635,6 +668,8 @@ def _block_faults(block: Block) -> Iterator[str]:
         ("cache.negative-ttl", block.cache.negative_ttl),
         *(("zone-files.ttl", each.ttl) for each in block.zone_files),
         *(("zone-files.negative-ttl", each.negative_ttl) for each in block.zone_files),
+        *(("zone-folders.ttl", each.ttl) for each in block.zone_folders),
+        *(("zone-folders.negative-ttl", each.negative_ttl) for each in block.zone_folders),
     ):
         if lowest > highest:
             yield f"{setting}: {lowest} to {highest}: the first is the lowest, the second the highest"
@@ -691,6 +726,7 @@ def _faulty_rules(block: Block) -> Iterator[str]:
     makings: tuple[tuple[str, Callable[[], object]], ...] = (
         ("acl", lambda: acl.guarding(_nobody, block.acl, dialect, stream=False)),
         ("rewrite", lambda: rewrite.rewriting(_nobody, block.rewrite, dialect, stream=False)),
+        ("zone-folders", lambda: [renaming.by_pattern(each.pattern, each.origin) for each in block.zone_folders]),
         ("view.conditions", lambda: [expressions.condition(each) for each in block.view.conditions]),
         ("dns64.prefix", lambda: block.dns64.prefix and dns64.prefix_bytes(block.dns64.prefix)),
         ("template", lambda: template.templating(_nobody, block.template, dialect, stream=False)),

@@ -391,6 +391,20 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
                 ],
             },
         ),
+        (
+            block("root /srv", "auto {", "directory zones", "reload 0", "}"),
+            {
+                "zone-folders.0.folder": "/srv/zones", "zone-folders.0.pattern": "db\\.(.*)",
+                "zone-folders.0.origin": "{1}", "zone-folders.0.zones": ["."], "zone-folders.0.followed": False,
+            },
+        ),
+        (
+            block("auto a.example {", "directory /zones (.*)[.]zone {1}.a.example", "}", "cache 30"),
+            {
+                "zone-folders.0.pattern": "(.*)[.]zone", "zone-folders.0.origin": "{1}.a.example",
+                "zone-folders.0.zones": ["a.example"], "zone-folders.0.ttl": [5, 30],
+            },
+        ),
         # Its cache keeps these answers too.
         (
             block("file db a.example", "cache 30"),

@@ -289,6 +289,15 @@ FAULTS: dict[str, list[str]] = {
         "Corefile:1: view.conditions: server_ip() takes an address to listen on, not [::]:53",
     ],
     "a {\n}\na {\nview x {\nexpr true\n}\n}\n": ["Corefile:3: dns://a.:53 is served already: /etc/coredns/Corefile:1"],
+    block(
+        "auto", "auto {", "directory /a b", "}", "auto {", "directory /a ( b", "}", "auto {", "directory /a", "x", "}",
+    ): [
+        "Corefile:2: auto: expected a directory in its block",
+        "Corefile:3: auto: expected a directory in its block",
+        "Corefile:4: auto: directory: expected DIR, or DIR REGEXP ORIGIN_TEMPLATE",
+        "Corefile:6: auto: a parenthesis without its other one, in '('",
+        "Corefile:11: auto: x: not supported",
+    ],
     block("template IN", "template XX A {", "rcode ODD", "}"): [
         "Corefile:2: template: expected CLASS TYPE [ZONE...], not IN",
         "Corefile:3: template: expected a class, IN, CH, HS, NONE, ANY, not XX",

@@ -26,6 +26,7 @@ from clusterdns.around import (
     nsid,
     preference,
     query_log,
+    renaming,
     rewrite,
     template,
     whoami,
@@ -42,7 +43,7 @@ from clusterdns.resolve import Resolver, Searching
 from clusterdns.respond import responder
 from clusterdns.search import SearchList
 from clusterdns.sources.hosts import Hosts
-from clusterdns.sources.zone_files import ZoneFile, ZoneFiles
+from clusterdns.sources.zone_files import ZoneFile, ZoneFiles, ZoneFolder
 from clusterdns.wire import Dialect
 from clusterdns.zones import ServedZones
 
@@ -84,7 +85,9 @@ class Answering:
         hosts_zones = list(map(names.from_text, block.hosts.zones))
         self._rules = network_files.read_in(block.acl)
         self.hosts = Hosts(paths, block.hosts.entries, needed=block.hosts.needed, zones=hosts_zones)
-        self.zone_files = ZoneFiles([_zone_file(each) for each in block.zone_files])
+        self.zone_files = ZoneFiles(
+            [_zone_file(each) for each in block.zone_files], [_zone_folder(each) for each in block.zone_folders]
+        )
         self._zones = ServedZones()
         given = block.forward
         self._searches = block.search == "server" or (block.search == "auto" and bool(settings.manifests))
@@ -387,6 +390,17 @@ def _own_addresses(block: Block) -> Iterator[Address]:
             address = names.address(each)
             if address is not None and any(address):
                 yield address
+
+
+def _zone_folder(given: config.ZoneFolder) -> ZoneFolder:
+    within = frozenset(map(names.from_text, given.zones))
+    rename = renaming.by_pattern(given.pattern, given.origin)
+
+    def zone_of(file: str) -> Name | None:
+        zone = names.possible(rename(file) or "..")
+        return zone if zone is not None and not within.isdisjoint((zone, *names.ancestors(zone))) else None
+
+    return ZoneFolder(Path(given.folder), zone_of, given.followed, given.ttl, given.negative_ttl)
 
 
 def _zone_file(given: config.ZoneFile) -> ZoneFile:

@@ -167,7 +167,7 @@ def _settle(settings: Settings, around: Surroundings, sayers: Mapping[str, Readi
         for template in settings.get("template", ()):
             if all(_goes_through_cache(settings, names.from_text(each)) for each in template["zones"]):
                 template["ttl"], template["negative-ttl"] = settings["cache.ttl"], settings["cache.negative-ttl"]
-        for file in settings.get("zone-files", ()):
+        for file in (*settings.get("zone-files", ()), *settings.get("zone-folders", ())):
             if all(_goes_through_cache(settings, names.from_text(each)) for each in file["zones"]):
                 file["ttl"], file["negative-ttl"] = settings["cache.ttl"], settings["cache.negative-ttl"]
         for rule in settings.get("rewrite", ()):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,28 @@ class ZoneFile(Struct, frozen=True):
     """As a ServedZone has them."""
 
 
+class ZoneFolder(Struct, frozen=True):
+    """A folder whose files come and go, and each are a zone's."""
+
+    path: Path
+    zone_of: Callable[[str], Name | None]
+    """From a file's name to its zone; None if it is no zone file."""
+    followed: bool = True
+    ttl: tuple[int, int] = (0, LONGEST_TTL)
+    negative_ttl: tuple[int, int] = (0, LONGEST_TTL)
+
+    def files(self) -> dict[Path, ZoneFile]:
+        """Those that are there now, also in folders below; a zone that comes twice has its first file."""
+        found: dict[Name, ZoneFile] = {}
+        for path in sorted(self.path.rglob("*")):
+            zone = self.zone_of(path.name)
+            if zone is not None and zone not in found and path.is_file():
+                found[zone] = ZoneFile(
+                    path, (zone,), needed=False, followed=self.followed, ttl=self.ttl, negative_ttl=self.negative_ttl
+                )
+        return {each.path: each for each in found.values()}
+
+
 class _Held(Struct):
     """A file as it was last read."""
 
@@ -60,11 +83,18 @@ class _Held(Struct):
     """What was logged of it, and holds still."""
 
 
+def _held(file: ZoneFile) -> _Held:
+    return _Held(file, dict.fromkeys(file.zones), {file.path: None})
+
+
 class ZoneFiles:
     """The source of all zones of a block."""
 
-    def __init__(self, files: Sequence[ZoneFile]) -> None:
-        self._held = [_Held(each, dict.fromkeys(each.zones), {each.path: None}) for each in files]
+    def __init__(self, files: Sequence[ZoneFile], folders: Sequence[ZoneFolder] = ()) -> None:
+        self._held = [_held(each) for each in files]
+        self._folders = folders
+        self._found: dict[Path, _Held] = {}
+        """The files of the folders."""
 
     async def open(self) -> list[ServedZone]:
         """All zones. Raises ZoneFileError with all that is wrong with them."""
@@ -77,22 +107,42 @@ class ZoneFiles:
                 troubles.append(trouble)
         if troubles:
             raise ZoneFileError("\n".join(troubles))
+        await self._look(self._folders)
         return self._served()
 
     async def changes(self) -> AsyncGenerator[list[ServedZone], None]:
         """All zones, each time that there is a change, without end."""
         followed = [each for each in self._held if each.file.followed]
-        while followed:
+        folders = [each for each in self._folders if each.followed]
+        while followed or folders:
             await asyncio.sleep(POLL_SECONDS)
-            if any([await self._reread(each) for each in followed]):
+            known = [each for each in self._found.values() if each.file.followed]
+            changed = [await self._reread(each) for each in (*followed, *known)]
+            if await self._look(folders) or any(changed):
                 yield self._served()
 
     def _served(self) -> list[ServedZone]:
+        """Those of the folders first: a file that is named takes the place of one that was found."""
+        read = [each for each in self._found.values() if None not in each.zones.values()]
         return [
             ServedZone(name, zone, held.file.fall_through, held.file.ttl, held.file.negative_ttl)
-            for held in self._held
+            for held in (*read, *self._held)
             for name, zone in held.zones.items()
         ]
+
+    async def _look(self, folders: Sequence[ZoneFolder]) -> bool:
+        """Look for files that have come to these folders or gone from them; whether there were any."""
+        files = {path: held.file for path, held in self._found.items() if not held.file.followed}
+        for folder in folders:
+            files |= await asyncio.to_thread(folder.files)
+        gone, come = self._found.keys() - files.keys(), files.keys() - self._found.keys()
+        for path in gone:
+            del self._found[path]
+            log.info("%s is gone", path)
+        for path in sorted(come):
+            held = self._found[path] = _held(files[path])
+            _note(held, (await self._read(held))[0])
+        return bool(gone or come)
 
     async def _reread(self, held: _Held) -> bool:
         """Whether there are other zones than before."""

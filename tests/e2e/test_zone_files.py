@@ -168,6 +168,27 @@ class TestChanges:
         (tmp_path / "db").write_text(HEAD + "www A 192.0.2.1\n")
         server.until("www.corp.example", ["192.0.2.1"])
 
+    def test_files_that_come_and_go(self, serve: Serve, tmp_path: Path) -> None:
+        folder = tmp_path / "zones"
+        folder.mkdir()
+        (folder / "db.one.example").write_text(HEAD + "www A 192.0.2.1\n")
+        (folder / "db.bad.example").write_text("www A\n")
+        (folder / "readme").write_text("no zone file\n")
+        (tmp_path / "Corefile").write_text(f"example:{free_port()} {{\n  auto {{\n    directory {folder}\n  }}\n}}\n")
+        server = serve("--corefile", tmp_path / "Corefile")
+        assert server.answers("www.one.example") == ["192.0.2.1"]
+        assert server.answers("www.bad.example") == ["REFUSED"]
+        assert f"{folder}/db.bad.example:1: 1 words of data expected, not 0" in server.log
+        (folder / "sub").mkdir()
+        (folder / "sub" / "db.two.example").write_text(HEAD + "www A 192.0.2.2\n")
+        (folder / "db.bad.example").write_text(HEAD + "www A 192.0.2.4\n")
+        (folder / "db.example.org").write_text(HEAD + "www A 192.0.2.5\n")
+        server.until("www.two.example", ["192.0.2.2"])
+        server.until("www.bad.example", ["192.0.2.4"])
+        (folder / "db.one.example").unlink()
+        server.until("www.one.example", ["REFUSED"])
+        assert "db.example.org" not in server.log, "it is not in the block's zones"
+
 
 @pytest.mark.parametrize(
     ("text", "what"),

@@ -4,7 +4,7 @@
     k8s_external names for the outside of the cluster
     forward      the upstreams
     cache, hosts
-    zone_files   file
+    zone_files   file, auto
     view         which queries a block is for
     acl, rewrite, template, dns64
     listening    addresses, sizes, certificates
@@ -45,7 +45,7 @@ from clusterdns.corefile.directives.watching import (
     ready,
     reload,
 )
-from clusterdns.corefile.directives.zone_files import file
+from clusterdns.corefile.directives.zone_files import auto, file
 from clusterdns.corefile.reading import Reading
 from clusterdns.corefile.settings import Settings
 
@@ -64,7 +64,8 @@ ONCE: Mapping[str, Once] = {
 """Those that a server block has at most once."""
 
 OFTEN: Mapping[str, Often] = {
-    "acl": acl, "bind": bind, "file": file, "forward": forward, "log": log, "rewrite": rewrite, "template": template,
+    "acl": acl, "auto": auto, "bind": bind, "file": file, "forward": forward, "log": log,
+    "rewrite": rewrite, "template": template,
     "view": view,
 }  # fmt: skip
 """Those that are understood together, in the order in which they stand there."""

@@ -1,10 +1,11 @@
-"""`file`: zones out of files in the format of RFC 1035."""
+"""`file` and `auto`: zones out of files in the format of RFC 1035, and out of folders of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from clusterdns import names
+from clusterdns.around.renaming import by_pattern
 from clusterdns.corefile.settings import Settings, zone_texts
 
 if TYPE_CHECKING:
@@ -47,3 +48,38 @@ def _zone_file(reading: Reading, around: Surroundings) -> dict[str, Any]:
         "needed": not followed,
         "followed": followed,
     }
+
+
+def auto(readings: Sequence[Reading], around: Surroundings) -> Settings:
+    folders = [each for reading in readings if (each := _zone_folder(reading, around))]
+    for reading in readings:
+        reading.understood(*reading.words)
+    return {"zone-folders": folders}
+
+
+def _zone_folder(reading: Reading, around: Surroundings) -> dict[str, Any] | None:
+    zones = reading.zones(reading.words) if reading.words else around.zones
+    found: dict[str, Any] = {"zones": zone_texts(zones), "followed": True}
+    for line in reading.lines():
+        match line.keyword:
+            case "directory" if len(line.words) in (1, 3):
+                found["folder"] = around.path(line.words[0])
+                found |= dict(zip(("pattern", "origin"), line.words[1:], strict=False))
+            case "directory":
+                line.fault("expected DIR, or DIR REGEXP ORIGIN_TEMPLATE")
+            case "reload":
+                if line.count("a duration", 1, 1):
+                    found["followed"] = line.duration(line.words[0]) != 0
+            case "upstream":
+                line.warn("it does nothing here, nor in CoreDNS since 1.5")
+            case _:
+                line.unsupported()
+    if "folder" not in found:
+        reading.fault("expected a directory in its block")
+        return None
+    try:
+        by_pattern(found.get("pattern", ""), found.get("origin", ""))
+    except ValueError as error:
+        reading.fault(str(error))
+        return None
+    return found
