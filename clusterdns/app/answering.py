@@ -221,10 +221,12 @@ class Answering:
         """Follow nothing any more; what is asked for may yet be answered."""
         for each in self._following:
             each.cancel()
+        self._following.clear()  # a task that was cancelled knows where, and so keeps us
 
     def stop(self) -> None:
         self.rest()
         self.forwarder.stop()
+        self.resolver.own_block = self.resolver.whole_server = None  # they lead back to it
 
     async def _follow_hosts(self) -> None:
         async for events in self.hosts.changes():

@@ -6,7 +6,7 @@ There may be a hundred thousand of them, as of a block list: a name costs its no
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from clusterdns import names
 from clusterdns.nodes import HostAddress, HostName
@@ -19,23 +19,22 @@ if TYPE_CHECKING:
     from clusterdns.nodes import Zone
     from clusterdns.objects import Key
 
+    _Replace: TypeAlias = Callable[[Name, HostName | None, HostName | None], None]
+
 MOST_POINTERS = 64
 """How many names an address leads to at most: a block list gives one address a hundred thousand."""
 
 
 class HostNames:
-    """The names of hosts files; tells its owner of each that is new, changed or gone, as (name, old, new).
+    """The names of hosts files; `replace` is told of each that is new, changed or gone, as (name, old, new).
 
     zone: whose TTL the records have.
     reverse: whether addresses lead to names.
     """
 
-    def __init__(
-        self, zone: Zone, replace: Callable[[Name, HostName | None, HostName | None], None], *, reverse: bool
-    ) -> None:
+    def __init__(self, zone: Zone, *, reverse: bool) -> None:
         self._zone = zone
         self._points = reverse
-        self._replace = replace
         self._nodes: dict[Name, HostName] = {}
         self._names: dict[Address, Name | dict[Name, None]] = {}
         """Most addresses have a single name, and that one stands there by itself."""
@@ -49,7 +48,7 @@ class HostNames:
         hosts = (Host(each.name, each.addresses) for each in self._nodes.values())
         return {each.key: each for each in hosts}
 
-    def put(self, new: Host) -> bool:
+    def put(self, new: Host, replace: _Replace) -> bool:
         """Take in a host; False if it is known as it is."""
         old = self._nodes.get(new.name)
         if old is not None and old.addresses == new.addresses:
@@ -57,18 +56,18 @@ class HostNames:
         node = HostName(name=new.name, zone=self._zone, addresses=new.addresses)
         self._nodes[new.name] = node
         self._point(new.name, old.addresses if old else (), new.addresses)
-        self._replace(new.name, old, node)
+        replace(new.name, old, node)
         return True
 
-    def remove(self, key: Key) -> bool:
+    def remove(self, key: Key, replace: _Replace) -> bool:
         _, text = key
-        return self._remove(names.possible(text) or names.ROOT)
+        return self._remove(names.possible(text) or names.ROOT, replace)
 
-    def swap(self, objects: Iterable[Host]) -> bool:
+    def swap(self, objects: Iterable[Host], replace: _Replace) -> bool:
         """Have these hosts and no others; those that are known as they are keep their nodes."""
         fresh = {each.name: each for each in objects}
-        gone = [self._remove(name) for name in self._nodes.keys() - fresh.keys()]
-        new = [self.put(each) for each in fresh.values()]
+        gone = [self._remove(name, replace) for name in self._nodes.keys() - fresh.keys()]
+        new = [self.put(each, replace) for each in fresh.values()]
         return any(gone) or any(new)
 
     def reverse(self, name: Name) -> HostAddress | None:
@@ -82,12 +81,12 @@ class HostNames:
                     return HostAddress(name=name, zone=self._zone, address=address, names=pointers)
         return None
 
-    def _remove(self, name: Name) -> bool:
+    def _remove(self, name: Name, replace: _Replace) -> bool:
         old = self._nodes.pop(name, None)
         if old is None:
             return False
         self._point(name, old.addresses, ())
-        self._replace(name, old, None)
+        replace(name, old, None)
         return True
 
     def _point(self, name: Name, old: tuple[Address, ...], new: tuple[Address, ...]) -> None:

@@ -8,7 +8,8 @@ when first asked for, and dropped when an object behind them changes.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from clusterdns import names
 from clusterdns.events import Gone, Listed, Put
@@ -98,12 +99,12 @@ class Index:
         self._clock = clock
         self._serial = 0
 
-        self._namespaces = Table[Namespace](self._replace_namespace)
-        self._services = Table[Service](self._replace_service)
-        self._slices = Table[EndpointSlice](self._replace_slice)
-        self._pods = Table[Pod](self._replace_pod)
+        self._namespaces = Table[Namespace]()
+        self._services = Table[Service]()
+        self._slices = Table[EndpointSlice]()
+        self._pods = Table[Pod]()
         no_zone = Zone(name=names.ROOT, mname=names.ROOT, rname=names.ROOT, ttl=hosts_ttl)
-        self._hosts = HostNames(no_zone, self._replace_host, reverse=hosts_reverse)
+        self._hosts = HostNames(no_zone, reverse=hosts_reverse)
         self._tables: dict[type[Object], Kept] = {
             Namespace: self._namespaces,
             Service: self._services,
@@ -117,7 +118,7 @@ class Index:
             external_zones=self._external_reverse_zones,
             primary=next(iter(self.zones), None),
             external=next(iter(self._external_zones), None),
-            service_of=lambda key: self._slices.objects[key].service_key,
+            slices=self._slices.objects,
         )
         self._services_in: Counter[str] = Counter()
         self._slices_of: dict[Key, tuple[EndpointSlice, ...]] = {}
@@ -267,17 +268,21 @@ class Index:
         for event in events:
             match event:
                 case Listed(kind, objects):
-                    changed |= self._tables[kind].swap(objects) or kind in self._awaited
+                    changed |= self._tables[kind].swap(objects, self._replacing(kind)) or kind in self._awaited
                     self._awaited.discard(kind)
                 case Put(new):
-                    changed |= self._tables[type(new)].put(new)
+                    changed |= self._tables[type(new)].put(new, self._replacing(type(new)))
                 case Gone(kind, key):
-                    changed |= self._tables[kind].remove(key)
+                    changed |= self._tables[kind].remove(key, self._replacing(kind))
         if self._are_targets_changed:
             self._forget_aliases()
             self._are_targets_changed = False
         if changed:
             self._advance_serial()
+
+    def _replacing(self, kind: type[Object]) -> Callable[..., None]:
+        """What is told of changes to objects of that kind."""
+        return partial(self._REPLACING[kind], self)
 
     def _advance_serial(self) -> None:
         """One more for each change, and never behind the clock, so that it grows over restarts as well (RFC 1982)."""
@@ -420,6 +425,14 @@ class Index:
             node = self._tree.in_cluster(name)
             if node is not None:
                 node.replies.clear()
+
+    _REPLACING: ClassVar[dict[type[Object], Callable[..., None]]] = {
+        Namespace: _replace_namespace,
+        Service: _replace_service,
+        EndpointSlice: _replace_slice,
+        Pod: _replace_pod,
+        Host: _replace_host,
+    }
 
 
 def _either(old: T | None, new: T | None) -> T:

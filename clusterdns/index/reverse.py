@@ -14,19 +14,19 @@ from clusterdns.index.growing import name_of_service
 from clusterdns.nodes import AddressName, EmptyNonTerminal, ExposedService, ServiceName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from clusterdns.index.tree import Tree
     from clusterdns.names import Address, Name
     from clusterdns.nodes import HostAddress, Node, Zone
-    from clusterdns.objects import Key
+    from clusterdns.objects import EndpointSlice, Key
 
 
 class ReverseNames:
     """The reverse names that are kept, and what they follow from.
 
     primary: the zone that PTR records point into, if there is one. external: the same of the outside of the cluster.
-    service_of: from the key of a slice to that of its service.
+    slices: all EndpointSlices, as they are told.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ReverseNames:
         external_zones: Sequence[Zone],
         primary: Zone | None,
         external: Zone | None,
-        service_of: Callable[[Key], Key],
+        slices: Mapping[Key, EndpointSlice],
     ) -> None:
         self.cluster_ips = Holders()
         self.endpoints = Holders()
@@ -47,7 +47,7 @@ class ReverseNames:
         self._external_zones = external_zones
         self._primary = primary
         self._external = external
-        self._service_of = service_of
+        self._slices = slices
         self._names: dict[Address, Name] = {}
         self._mentioned_at: dict[Name, set[Name]] = {}
         """By service, whether or not it exists: the reverse names that depend on it, once they are asked for."""
@@ -137,7 +137,7 @@ class ReverseNames:
 
     def _services_at(self, addresses: Iterable[Address]) -> dict[Key, None]:
         slices = (key for address in addresses for key in self.endpoints.get(address))
-        return dict.fromkeys(map(self._service_of, slices))
+        return dict.fromkeys(self._slices[key].service_key for key in slices)
 
     def _mention(self, name: Name, keys: Iterable[Key], zone: Zone | None) -> list[Name]:
         """Note that the reverse name depends on the services; gives their names."""

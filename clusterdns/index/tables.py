@@ -1,4 +1,8 @@
-"""The objects of one kind, as they were told."""
+"""The objects of one kind, as they were told.
+
+Whoever owns them hands over, with each change, what is to be told of it. If they kept that, they and their owner would
+refer to each other, and an index that was replaced would stay until the garbage collector finds it.
+"""
 
 from __future__ import annotations
 
@@ -22,42 +26,41 @@ class Kept(Protocol):
 
     def __len__(self) -> int: ...
 
-    def put(self, new: Any) -> bool: ...
+    def put(self, new: Any, replace: Callable[..., None]) -> bool: ...
 
-    def remove(self, key: Key) -> bool: ...
+    def remove(self, key: Key, replace: Callable[..., None]) -> bool: ...
 
-    def swap(self, objects: Iterable[Any]) -> bool: ...
+    def swap(self, objects: Iterable[Any], replace: Callable[..., None]) -> bool: ...
 
 
 class Table(Generic[T]):
-    """The objects of one kind; tells its owner of each that is new, changed or gone, as (old, new)."""
+    """The objects of one kind; `replace` is told of each that is new, changed or gone, as (old, new)."""
 
-    def __init__(self, replace: Callable[[T | None, T | None], None]) -> None:
+    def __init__(self) -> None:
         self.objects: dict[Key, T] = {}
-        self._replace = replace
 
     def __len__(self) -> int:
         return len(self.objects)
 
-    def put(self, new: T) -> bool:
+    def put(self, new: T, replace: Callable[[T | None, T | None], None]) -> bool:
         """Take in an object; False if it is known as it is."""
         old = self.objects.get(new.key)
         if old is new or old == new:
             return False
         self.objects[new.key] = new
-        self._replace(old, new)
+        replace(old, new)
         return True
 
-    def remove(self, key: Key) -> bool:
+    def remove(self, key: Key, replace: Callable[[T | None, T | None], None]) -> bool:
         old = self.objects.pop(key, None)
         if old is None:
             return False
-        self._replace(old, None)
+        replace(old, None)
         return True
 
-    def swap(self, objects: Iterable[T]) -> bool:
+    def swap(self, objects: Iterable[T], replace: Callable[[T | None, T | None], None]) -> bool:
         """Have these objects and no others; those that are known as they are keep their nodes."""
         fresh = {each.key: each for each in objects}
-        gone = [self.remove(key) for key in self.objects.keys() - fresh.keys()]
-        new = [self.put(each) for each in fresh.values()]
+        gone = [self.remove(key, replace) for key in self.objects.keys() - fresh.keys()]
+        new = [self.put(each, replace) for each in fresh.values()]
         return any(gone) or any(new)

@@ -12,6 +12,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dns.message
+import dns.rcode
 import pytest
 import yaml
 from forwarding import CLUSTER_ADDRESS, CLUSTER_NAME, at, data
@@ -20,7 +22,7 @@ from serving import COMMAND, ENVIRONMENT, EXAMPLE, REPOSITORY, Serving, eventual
 from tests.apiserver import Process
 from tests.followed import namespace, service
 from tests.upstreams import Faulty, Load, ask
-from tests.upstreams.behaviours import says
+from tests.upstreams.behaviours import says, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -262,6 +264,31 @@ class TestWhatIsWrong:
         assert ttl(it.server) == 30
         it.write(ttl=11)
         eventually(lambda: ttl(it.server) == 11, "the new TTL")
+
+
+def test_what_is_new_is_whole_before_it_answers(configured: Callable[..., Configured], tmp_path: Path) -> None:
+    """An address goes away, and with it a query that waits: the names are there on the other one all the time."""
+    manifest = tmp_path / "cart.yaml"
+    text = "{apiVersion: v1, kind: Service, metadata: {name: cart, namespace: x}, spec: {clusterIP: 10.96.0.%d}}"
+    manifest.write_text(text % 77)
+    port = free_port()
+    with Faulty(silent) as upstream:
+        elsewhere = {"upstreams": [str(upstream)]}
+        block = {"listen": [f"127.0.0.1:{port}"], "forward": elsewhere}
+        it = configured(manifests=[str(manifest)])
+        it.reload(blocks=[block])
+        with socket.socket(type=socket.SOCK_DGRAM) as waiting:
+            waiting.sendto(dns.message.make_query("www.example", "A").to_wire(), ("127.0.0.1", port))
+            eventually(lambda: upstream.asked_for("www.example"), "it is asked")
+            with Load(at(it.server), cycle(["cart.x.svc.cluster.local"]), rate=1000) as load:
+                load.go_on(50)
+                it.write(ttl=7, blocks=[])
+                it.server.process.send_signal(signal.SIGHUP)
+                eventually(lambda: load.exchanges and load.exchanges[-1].message.answer[0].ttl == 7, "the new TTL")
+                manifest.write_text(text % 78)
+                eventually(lambda: data(load.exchanges[-1].message) == ["10.96.0.78"], "the new address")
+    assert {each.message.rcode() for each in load.exchanges} == {dns.rcode.NOERROR}
+    assert not load.unanswered()
 
 
 def test_no_query_is_lost(configured: Callable[..., Configured], upstreams: tuple[Faulty, Faulty]) -> None:
