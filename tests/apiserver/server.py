@@ -231,4 +231,5 @@ class ApiServer:
 
     def watching(self, resource: str | None = None) -> int:
         """How many watches are open, and have somebody at their other end."""
-        return len([each for each in self._of(resource) if self._answers.watches[each].transport is not None])
+        ends = [self._answers.watches[each].transport for each in self._of(resource)]
+        return len([each for each in ends if each is not None and not each.is_closing()])
