@@ -275,6 +275,8 @@ class Following:
                 new = _lean(self._object.decode(line.object))  # the short way for the tens of thousands of a list
                 self._listing[new.key] = new
                 events.append(Put(new))
+                if self._version and self._known.get(new.key) != new:
+                    self._note_news(new.key, self._body.decode(line.object).metadata)
                 continue
             body = self._body.decode(line.object)
             if line.type == "ERROR":
