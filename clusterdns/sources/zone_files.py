@@ -61,7 +61,10 @@ class ZoneFolder(Struct, frozen=True):
     negative_ttl: tuple[int, int] = (0, LONGEST_TTL)
 
     def files(self) -> dict[Path, ZoneFile]:
-        """Those that are there now, also in folders below; a zone that comes twice has its first file."""
+        """Those that are there now, also in folders below; a zone that comes twice has its first file.
+
+        Raises OSError if a folder goes while it is looked through.
+        """
         found: dict[Name, ZoneFile] = {}
         for path in sorted(self.path.rglob("*")):
             zone = self.zone_of(path.name)
@@ -133,8 +136,11 @@ class ZoneFiles:
     async def _look(self, folders: Sequence[ZoneFolder]) -> bool:
         """Look for files that have come to these folders or gone from them; whether there were any."""
         files = {path: held.file for path, held in self._found.items() if not held.file.followed}
-        for folder in folders:
-            files |= await asyncio.to_thread(folder.files)
+        try:
+            for folder in folders:
+                files |= await asyncio.to_thread(folder.files)
+        except OSError:
+            return False  # the next look will be at what is there then
         gone, come = self._found.keys() - files.keys(), files.keys() - self._found.keys()
         for path in gone:
             del self._found[path]

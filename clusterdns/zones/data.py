@@ -9,6 +9,7 @@ import base64
 import calendar
 import ipaddress
 import re
+import struct
 from collections.abc import Callable, Sequence
 from struct import pack
 from typing import TypeAlias
@@ -38,8 +39,11 @@ def read_data(rtype: int, words: Sequence[str], name_of: NameOf) -> bytes:
     if len(words) < len(single) or (len(words) > len(single) and len(single) == len(form)):
         raise NotARecord(f"{len(single)} words of data expected, not {len(words)}")
     found = b""
-    for at, field in enumerate(form):
-        found += field.read(words[at:], name_of) if isinstance(field, _Rest) else field(words[at], name_of)
+    try:
+        for at, field in enumerate(form):
+            found += field.read(words[at:], name_of) if isinstance(field, _Rest) else field(words[at], name_of)
+    except (struct.error, OverflowError) as error:
+        raise NotARecord(f"{' '.join(words)[:60]}: a number, or something's size, is out of bounds") from error
     if len(found) > 0xFFFF:
         raise NotARecord("more than 65535 bytes of data")
     return found
