@@ -44,3 +44,25 @@ class TestHostDomains:
             assert [str(upstream) for _, upstream in made.forwarder.upstreams] == ["192.0.2.1:53"]
         finally:
             made.stop()
+
+
+class TestReloads:
+    """What was learned from upstreams is kept, unless others might be asked now."""
+
+    @pytest.mark.parametrize(
+        ("changed", "keeps"),
+        [
+            ({"ttl": 60}, True),
+            ({"udp-size": 512}, True),
+            ({"forward": {"upstreams": ["192.0.2.2"]}}, False),
+            ({"cache": {"entries": 10}}, False),
+            ({"zone-files": [{"file": "FOLDER/db", "zones": ["a.example"]}]}, False),
+            ({"zone-folders": [{"folder": "FOLDER"}]}, False),
+        ],
+        ids=str,
+    )
+    def test_the_cache(self, changed: dict[str, object], keeps: bool) -> None:
+        settings = {"forward": {"upstreams": ["192.0.2.1"]}}
+        before, after = (msgspec.convert(each, Config) for each in (settings, settings | changed))
+        former = Answering(before, before, 10)
+        assert (Answering(after, after, 10, former).cache is former.cache) == keeps

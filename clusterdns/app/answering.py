@@ -290,7 +290,9 @@ def _origin(block: Block, settings: Config) -> tuple[object, ...]:
 
 def _of_cache(block: Block) -> tuple[object, ...]:
     """The settings that decide what upstreams are asked for."""
-    return block.forward, block.cache, block.zone_files, block.autopath_conf, block.autopath_zones
+    return (
+        block.forward, block.cache, block.zone_files, block.zone_folders, block.autopath_conf, block.autopath_zones,
+    )  # fmt: skip
 
 
 def kinds(settings: Config) -> tuple[type[KubernetesObject], ...]:
