@@ -8,6 +8,7 @@ from typing import Any
 
 import dns.flags
 import dns.message
+import dns.opcode
 import pytest
 
 from clusterdns.around import query_log
@@ -85,6 +86,13 @@ class TestTheFormatsOfCoreDns:
     )
     def test_edns(self, edns: dict[str, Any], expected: str) -> None:
         assert Logged(text("{>do} {>bufsize}")).ask("a.example.", **edns) == f"[INFO] {expected}"
+
+    def test_opcode(self) -> None:
+        query = dns.message.make_query("a.example.", "A")
+        query.set_opcode(dns.opcode.NOTIFY)
+        logged = Logged(text("{>opcode}"))
+        logged.respond(query.to_wire(), CLIENT)
+        assert logged.lines == ["[INFO] 4"]
 
     def test_over_tcp(self) -> None:
         found = Logged(text("{proto} {>bufsize} {remote}:{port}"), stream=True).ask("a.example.", client=("::1", 7))

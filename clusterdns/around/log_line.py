@@ -134,7 +134,7 @@ def read_asked(packet: bytes, *, stream: bool) -> Asked | None:
         size=len(packet),
         bufsize=bufsize,
         dnssec_ok=bool(query.edns and query.edns.dnssec_ok),
-        opcode=query.opcode >> 11,
+        opcode=query.opcode,
         in_json=f'"name":{json.dumps(name)},"type":{json.dumps(rtype)}',
     )
 
