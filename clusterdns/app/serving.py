@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -23,15 +23,14 @@ from clusterdns.sources import NoCredentials
 from clusterdns.sources.hosts import HostsError
 from clusterdns.sources.manifests import ManifestError
 from clusterdns.sources.zone_files import ZoneFileError
+from clusterdns.stamps import POLL_SECONDS, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    _Stamp: TypeAlias = tuple[int, int, int]
+    from clusterdns.stamps import Stamp
 
 log = logging.getLogger("clusterdns")
-
-LOOK_SECONDS = 1.0
 
 _FAULTS = (ManifestError, HostsError, ZoneFileError, NoCredentials, CannotListen)
 """Of what the settings lead to."""
@@ -138,7 +137,7 @@ class _Files:
     """The files of the configuration as they were last looked at; links are followed, as a ConfigMap has them."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, _Stamp | None] = {}
+        self._known: dict[Path, Stamp | None] = {}
         self._matches: dict[Path, Sequence[Path]] = {}
 
     def take(self, files: Iterable[Path], patterns: Iterable[Path]) -> None:
@@ -146,7 +145,7 @@ class _Files:
         known, matches = self._known, self._matches
         self._known, self._matches = {}, {}
         for file in files:
-            self._known[file] = known.get(file) or _stamp(file)
+            self._known[file] = known.get(file) or stamp(file)
         for pattern in patterns:
             self._matches[pattern] = matches[pattern] if pattern in matches else Disk().matching(pattern)
 
@@ -156,20 +155,12 @@ class _Files:
 
     async def watch(self, changed: asyncio.Event) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            known = {each: _stamp(each) for each in self._known}
+            await asyncio.sleep(POLL_SECONDS)
+            known = {each: stamp(each) for each in self._known}
             matches = {each: Disk().matching(each) for each in self._matches}
             if (known, matches) != (self._known, self._matches):
                 self._known, self._matches = known, matches
                 changed.set()
-
-
-def _stamp(file: Path) -> _Stamp | None:
-    try:
-        info = file.stat()
-    except OSError:
-        return None
-    return info.st_ino, info.st_size, info.st_mtime_ns
 
 
 def _note_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from msgspec import Struct
 from clusterdns import names
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import Host
+from clusterdns.stamps import POLL_SECONDS, Stamp, rested, stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -27,14 +28,6 @@ if TYPE_CHECKING:
     from clusterdns.names import Address, Name
 
 log = logging.getLogger("clusterdns.hosts")
-
-POLL_SECONDS = 1.0
-"""How often the files are looked at; nobody has to tell us, also where a file is a link to a link."""
-
-SECOND_LOOK = 0.1
-"""A change is believed when it looks the same a moment later: nobody is in the midst of it. Seconds."""
-LOOKS = 20
-"""A file that never rests for so many looks is read as it is."""
 
 SLICE = 500
 """Lines that are read, or names that are compared, before others have their turn: about 2 ms."""
@@ -56,21 +49,12 @@ class HostsError(Exception):
         super().__init__("\n".join(self.faults))
 
 
-class _Stamp(Struct, frozen=True):
-    """As long as it is the same, nobody has touched the file, nor put another in its place."""
-
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
-
-
 class _File(Struct):
     """A file as it was last read. `trouble` and `faults` are what was logged of it, and holds still."""
 
     path: Path
     content: bytes = b""
-    stamp: _Stamp | None = None
+    stamp: Stamp | None = None
     trouble: str = ""
     faults: tuple[str, ...] = ()
 
@@ -123,7 +107,7 @@ class Hosts:
     async def _reread(self, file: _File) -> bool:
         """Whether the file has another content than before."""
         try:
-            if await _rested(file) == file.stamp:
+            if await rested(lambda: stamp_of(file.path.stat()), file.stamp) == file.stamp:
                 _note(file, "")
                 return False
             content, file.stamp = await asyncio.to_thread(_read, file.path)
@@ -166,28 +150,11 @@ class Hosts:
         log.info("hosts files have changed: %d names put, %d gone", puts, gone)
 
 
-async def _rested(file: _File) -> _Stamp:
-    """The file's stamp, once it is that of the last look too. Raises OSError."""
-    stamp = _stamp(await asyncio.to_thread(file.path.stat))
-    for _ in range(LOOKS):
-        if stamp == file.stamp:
-            break
-        await asyncio.sleep(SECOND_LOOK)
-        before, stamp = stamp, _stamp(await asyncio.to_thread(file.path.stat))
-        if stamp == before:
-            break
-    return stamp
-
-
-def _read(path: Path) -> tuple[bytes, _Stamp]:
+def _read(path: Path) -> tuple[bytes, Stamp]:
     """A file's content, and its stamp before it was read: whatever is written meanwhile is a change."""
     with path.open("rb") as file:
-        stamp = _stamp(os.fstat(file.fileno()))
+        stamp = stamp_of(os.fstat(file.fileno()))
         return file.read(), stamp
-
-
-def _stamp(info: os.stat_result) -> _Stamp:
-    return _Stamp(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
 
 
 def _note(file: _File, trouble: str) -> None:

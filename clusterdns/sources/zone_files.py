@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from clusterdns.names import Name
+from clusterdns.stamps import POLL_SECONDS, Stamp, rested, stamp
 from clusterdns.zones import LONGEST_TTL, MasterFileError, ServedZone, ZoneData, make_zone, read_records
 from clusterdns.zones.text import name_text
 
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger("clusterdns.zones")
-
-POLL_SECONDS = 1.0
-"""How often the files are looked at; nobody has to tell us, also where a file is a link to a link."""
-
-SECOND_LOOK = 0.1
-"""A change is believed when it looks the same a moment later: nobody is in the midst of it. Seconds."""
-LOOKS = 20
-"""A file that never rests for so many looks is read as it is."""
 
 
 class ZoneFileError(Exception):
@@ -80,7 +73,7 @@ class _Held(Struct):
 
     file: ZoneFile
     zones: dict[Name, ZoneData | None]
-    stamps: dict[Path, tuple[int, int, int] | None]
+    stamps: dict[Path, Stamp | None]
     """Of all the files that it is made of, with those that it includes."""
     trouble: str = ""
     """What was logged of it, and holds still."""
@@ -152,14 +145,8 @@ class ZoneFiles:
 
     async def _reread(self, held: _Held) -> bool:
         """Whether there are other zones than before."""
-        if _stamps(held.stamps) == held.stamps:
+        if await rested(lambda: {each: stamp(each) for each in held.stamps}, held.stamps) == held.stamps:
             return False
-        seen = _stamps(held.stamps)
-        for _ in range(LOOKS):
-            await asyncio.sleep(SECOND_LOOK)
-            before, seen = seen, _stamps(held.stamps)
-            if seen == before:
-                break
         trouble, _ = await self._read(held)
         _note(held, trouble and f"{trouble}; what was read before stays")
         return not trouble
@@ -193,7 +180,7 @@ class _Reading:
     """One reading of a file, with all that it includes."""
 
     def __init__(self) -> None:
-        self.stamps: dict[Path, tuple[int, int, int] | None] = {}
+        self.stamps: dict[Path, Stamp | None] = {}
 
     def zones(self, file: ZoneFile) -> dict[Name, ZoneData]:
         """Raises OSError and MasterFileError."""
@@ -212,20 +199,8 @@ class _Reading:
         return str(path), self._text(path)
 
     def _text(self, path: Path) -> str:
-        self.stamps[path] = _stamp(path)
+        self.stamps[path] = stamp(path)
         return path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-
-
-def _stamps(paths: dict[Path, tuple[int, int, int] | None]) -> dict[Path, tuple[int, int, int] | None]:
-    return {each: _stamp(each) for each in paths}
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    return info.st_ino, info.st_size, info.st_mtime_ns
 
 
 def _note(held: _Held, trouble: str) -> None:
