@@ -134,10 +134,15 @@ _OPTIONS = (
         "file",
         envvar="CLUSTERDNS_CONFIG",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),
         help="Settings in YAML.",
     ),
-    click.option("--corefile", metavar="FILE", type=click.Path(path_type=Path), help="Settings as CoreDNS has them."),
+    click.option(
+        "--corefile",
+        metavar="FILE",
+        type=click.Path(path_type=Path, readable=False),
+        help="Settings as CoreDNS has them.",
+    ),
     click.option(
         "--corefile-port",
         type=click.IntRange(0, 65535),
@@ -149,7 +154,7 @@ _OPTIONS = (
         "kube_dns",
         envvar="CLUSTERDNS_KUBE_DNS_CONFIG",
         metavar="PATH",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),
         help="Upstreams as kube-dns has them: its ConfigMap, as a manifest or as a folder with its keys.",
     ),
     click.option(

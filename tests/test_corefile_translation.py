@@ -91,7 +91,7 @@ FAULTS: dict[str, list[str]] = {
     external("cluster.local"): [
         "Corefile:1: external-zone: cluster.local: its names are those of zone cluster.local.",
     ],
-    block("proxy . 192.0.2.1"): ["Corefile:2: proxy: not supported"],
+    block("proxy . 192.0.2.1"): ["Corefile:2: proxy: forward is in its place since CoreDNS 1.5: not supported"],
     block("cache 30", "cache 60"): [
         "Corefile:3: cache: expected one in a server block, not another than at /etc/coredns/Corefile:2",
     ],
@@ -191,13 +191,7 @@ FAULTS: dict[str, list[str]] = {
         "Corefile:8: cache: x: not supported",
         "Corefile:9: cache: serve_stale: expected nothing behind immediate, not 1s",
     ],
-    block("hosts {", "192.0.2.1", "192.0.2.256 a", "192.0.2.1 *.example.org", "192.0.2.1 a..b", "ttl 0", "}"): [
-        "Corefile:3: hosts: 192.0.2.1: expected ADDRESS NAME [ALIAS...], not nothing",
-        "Corefile:4: hosts: 192.0.2.256: expected ADDRESS NAME [ALIAS...]",
-        "Corefile:5: hosts: 192.0.2.1: *.example.org: not supported",
-        "Corefile:6: hosts: 192.0.2.1: a..b is no host name",
-        "Corefile:7: hosts: ttl: expected seconds from 1 to 65535, not 0",
-    ],
+    block("hosts {", "ttl 0", "}"): ["Corefile:3: hosts: ttl: expected seconds from 1 to 65535, not 0"],
     block("bufsize 100", "health 8080", "prometheus a b", "nsid", "log . {", "class odd", "}"): [
         "Corefile:2: bufsize: expected bytes from 512 to 4096, not 100",
         "Corefile:3: health: expected ADDRESS:PORT or :PORT, not 8080",
@@ -353,9 +347,19 @@ class TestThoseWhoAreLenient:
 
 
 WARNINGS = {
-    block("debug", "pprof", "trace", "dnstap a b", "geoip a.mmdb"): [
+    block("debug", "pprof", "trace", "dnstap a b", "dnstap c", "geoip a.mmdb"): [
         f"Corefile:{2 + n}: {name}: it does nothing here"
-        for n, name in enumerate(("debug", "pprof", "trace", "dnstap", "geoip"))
+        for n, name in enumerate(("debug", "pprof", "trace", "dnstap", "dnstap", "geoip"))
+    ],
+    block(
+        "hosts {", "192.0.2.1", "192.0.2.256 a", "no-reverse", "192.0.2.1 *.a.example a..b bücher.example a.b", "}"
+    ): [
+        "Corefile:3: hosts: 192.0.2.1: it does nothing here, nor in CoreDNS: expected ADDRESS NAME [ALIAS...]",
+        "Corefile:4: hosts: 192.0.2.256: it does nothing here, nor in CoreDNS: expected ADDRESS NAME [ALIAS...]",
+        "Corefile:5: hosts: no-reverse: it does nothing here, nor in CoreDNS: expected ADDRESS NAME [ALIAS...]",
+        "Corefile:6: hosts: 192.0.2.1: *.a.example does nothing here: hosts has no wildcards, in CoreDNS neither",
+        "Corefile:6: hosts: 192.0.2.1: a..b does nothing here: it is no host name",
+        "Corefile:6: hosts: 192.0.2.1: bücher.example does nothing here: it is no host name",
     ],
     "tls://. {\ntls cert key {\nclient_auth request\nkeylog file\n}\n}": [
         "Corefile:3: tls: client_auth: it does nothing here: nobody would look at the certificate",

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from clusterdns import config, names
 from clusterdns.config import Config
-from clusterdns.corefile.directives import OFTEN, ONCE, Surroundings, within
+from clusterdns.corefile.directives import GONE, OFTEN, ONCE, Surroundings, within
 from clusterdns.corefile.directives.listening import EVERYWHERE, address_and_port
 from clusterdns.corefile.keys import DNS_PORT, served_zones
 from clusterdns.corefile.reading import Findings, Reading
@@ -125,7 +125,7 @@ def _block(block: ServerBlock, zones: Sequence[ServedZone], findings: Findings) 
             )
         else:
             for reading in readings:
-                reading.unsupported()
+                reading.unsupported(GONE.get(name, ""))
             continue
         settings |= said
         sayers.update(dict.fromkeys(said, readings[0]))

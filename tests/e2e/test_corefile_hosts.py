@@ -25,6 +25,8 @@ COREFILE = """
     bind 127.0.0.1
     hosts {folder}/hosts zones.example in.example {{
         192.0.2.3 two.zones.example
+        192.0.2.8 *.zones.example three.zones.example
+        not a line of a hosts file
         fallthrough in.example
     }}
     forward . {upstream}
@@ -91,6 +93,9 @@ CASES = [
     ("zones.example", "A", "SERVFAIL", []),
     ("none.in.example", "A", "NOERROR", [UPSTREAM]),
     ("in.example", "A", "NOERROR", ["192.0.2.4"]),
+    # Of a line with a wildcard the other names are there, and lines that are none do nothing.
+    ("three.zones.example", "A", "NOERROR", ["192.0.2.8"]),
+    ("any.zones.example", "A", "SERVFAIL", []),
     # Names outside of the zones, in the file or not.
     ("outside.example", "A", "NOERROR", [UPSTREAM]),
     ("other.example", "A", "NOERROR", [UPSTREAM]),

@@ -53,27 +53,28 @@ Once: TypeAlias = Callable[[Reading, Surroundings], Settings]
 Often: TypeAlias = Callable[[Sequence[Reading], Surroundings], Settings]
 
 ONCE: Mapping[str, Once] = {
-    "any": any_type, "autopath": autopath, "bufsize": bufsize, "cache": cache, "cancel": ignored, "chaos": chaos,
-    "debug": ignored, "dns64": dns64, "dnstap": ignored, "errors": errors, "geoip": ignored, "header": header,
-    "health": health, "hosts": hosts,
-    "k8s_external": k8s_external, "kubernetes": kubernetes, "loadbalance": loadbalance, "local": local, "loop": loop,
-    "metadata": ignored, "minimal": minimal, "multisocket": ignored, "nsid": nsid, "pprof": ignored,
-    "prometheus": prometheus, "ready": ready, "reload": reload, "root": root, "timeouts": timeouts, "tls": tls,
-    "trace": ignored, "whoami": whoami,
+    "any": any_type, "autopath": autopath, "bufsize": bufsize, "cache": cache, "chaos": chaos, "dns64": dns64,
+    "errors": errors, "header": header, "health": health, "hosts": hosts, "k8s_external": k8s_external,
+    "kubernetes": kubernetes, "loadbalance": loadbalance, "local": local, "loop": loop, "minimal": minimal,
+    "nsid": nsid, "prometheus": prometheus, "ready": ready, "reload": reload, "root": root, "timeouts": timeouts,
+    "tls": tls, "whoami": whoami,
 }  # fmt: skip
 """Those that a server block has at most once."""
 
 OFTEN: Mapping[str, Often] = {
-    "acl": acl, "auto": auto, "bind": bind, "file": file, "forward": forward, "log": log,
-    "rewrite": rewrite, "template": template,
-    "view": view,
+    "acl": acl, "auto": auto, "bind": bind, "cancel": ignored, "debug": ignored, "dnstap": ignored, "file": file,
+    "forward": forward, "geoip": ignored, "log": log, "metadata": ignored, "multisocket": ignored, "pprof": ignored,
+    "rewrite": rewrite, "template": template, "trace": ignored, "view": view,
 }  # fmt: skip
 """Those that are understood together, in the order in which they stand there."""
+
+GONE: Mapping[str, str] = {"proxy": "forward is in its place since CoreDNS 1.5"}
+"""What CoreDNS had once, and what became of it."""
 
 
 def working() -> list[str]:
     """The directives that mean something here, sorted; others are passed over."""
-    return sorted({*OFTEN} | {name for name, meaning in ONCE.items() if meaning is not ignored})
+    return sorted({*ONCE} | {name for name, meaning in OFTEN.items() if meaning is not ignored})
 
 
-__all__ = ["OFTEN", "ONCE", "Surroundings", "within", "working"]
+__all__ = ["GONE", "OFTEN", "ONCE", "Surroundings", "within", "working"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from clusterdns import names
@@ -17,6 +18,8 @@ FILE = "/etc/hosts"
 
 TTL = 3600
 """Seconds."""
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 
 
 def hosts(reading: Reading, around: Surroundings) -> Settings:
@@ -50,20 +53,19 @@ def hosts(reading: Reading, around: Surroundings) -> Settings:
 
 
 def _entry(line: Reading) -> list[str]:
-    """The line as it is, if it is one of a hosts file."""
-    if names.address(line.keyword) is None:
-        if line.keyword[:1].isdigit() or ":" in line.keyword:
-            line.fault("expected ADDRESS NAME [ALIAS...]")
-        else:
-            line.unsupported()
+    """The line as it is, if it is one of a hosts file: CoreDNS passes over any other without a word."""
+    if names.address(line.keyword) is None or not line.words:
+        line.warn("it does nothing here, nor in CoreDNS: expected ADDRESS NAME [ALIAS...]")
         return []
-    if not line.count("ADDRESS NAME [ALIAS...]", 1):
-        return []
-    for word in line.words:
-        if "*" in word:
-            line.unsupported(shown(word))
-            return []
-        if names.possible(word) in (None, names.ROOT):
-            line.fault(f"{shown(word)} is no host name")
-            return []
-    return [" ".join((line.keyword, *line.words))]
+    possible = [word for word in line.words if _is_host_name(line, word)]
+    return [" ".join((line.keyword, *possible))] if possible else []
+
+
+def _is_host_name(line: Reading, word: str) -> bool:
+    if "*" in word:
+        line.warn(f"{shown(word)} does nothing here: hosts has no wildcards, in CoreDNS neither")
+        return False
+    if _HOST_NAME.fullmatch(word) is None or names.possible(word) is None:
+        line.warn(f"{shown(word)} does nothing here: it is no host name")
+        return False
+    return True

@@ -151,7 +151,9 @@ def chaos(reading: Reading, _: Surroundings) -> Settings:
     return {"chaos.version": version, **({"chaos.authors": authors} if authors else {})}
 
 
-def ignored(reading: Reading, _: Surroundings) -> Settings:
+def ignored(readings: Sequence[Reading], _: Surroundings) -> Settings:
     """What is CoreDNS's own: its Go runtime, its tracing, its plugins' talk with one another."""
-    reading.warn("it does nothing here")
+    for reading in readings:
+        reading.warn("it does nothing here")
+        reading.understood()
     return {}
