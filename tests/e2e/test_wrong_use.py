@@ -127,6 +127,11 @@ class TestConfig:
         line = complaint(*SERVE, "--config", tmp_path / "nowhere.yaml")
         assert line == f"clusterdns: {tmp_path}/nowhere.yaml: No such file or directory"
 
+    @pytest.mark.parametrize(("option", "expected"), [("--config", ""), ("--corefile", ":1: expected a file")])
+    def test_it_is_not_for_us(self, option: str, expected: str) -> None:
+        line = complaint(*_as_nobody(), *COMMAND, "serve", option, "/etc/shadow")
+        assert line == f"clusterdns: /etc/shadow{expected}: Permission denied"
+
 
 class TestSockets:
     @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["UDP", "TCP"])
@@ -161,14 +166,20 @@ class TestSockets:
         )
 
 
+def _as_nobody() -> tuple[str, ...]:
+    """What makes a command one of nobody's, unless we are nobody in particular ourselves."""
+    if os.geteuid() != 0:
+        return ()
+    drop = ("--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
+    prefix = (program("setpriv"), *drop)
+    if run(*prefix, *COMMAND, "--version").returncode:
+        pytest.skip(f"nobody may not run {sys.executable}")
+    return prefix
+
+
 def _without_rights() -> tuple[str, ...]:
-    """What makes a command one of nobody's, where port 53 takes rights."""
-    prefix: tuple[str, ...] = ()
-    if os.geteuid() == 0:
-        drop = ("--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
-        prefix = (program("setpriv"), *drop)
-        if run(*prefix, *COMMAND, "--version").returncode:
-            pytest.skip(f"nobody may not run {sys.executable}")
+    """The same, where port 53 takes rights."""
+    prefix = _as_nobody()
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 53:
         # In a container anybody may listen on any port; in a network of its own nobody may.
         prefix = (program("unshare"), "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *prefix)
