@@ -362,6 +362,9 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     fallthrough: tuple[str, ...] = ("in-addr.arpa", "ip6.arpa")
     """Below these, what the cluster does not have is asked of the upstreams; elsewhere in its zones it is missing."""
 
+    namespaces: tuple[str, ...] = ()
+    """Only these namespaces are served here; all unless given."""
+
     ttl: int = 30
     """Seconds a record may be remembered, 0 to 3600. kubeadm's choice: long enough to help, short enough to move."""
 
@@ -489,9 +492,6 @@ class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     api_authority: str = ""
     """A file of the authorities that sign the API server's certificate. The system's unless given."""
-
-    namespaces: tuple[str, ...] = ()
-    """Only these namespaces of a cluster are served; all unless given."""
 
     namespace_labels: str = ""
     """Only namespaces that this label selector matches are served."""
@@ -862,7 +862,7 @@ def _faulty_stub_zones(zones: Sequence[StubZone]) -> Iterator[str]:
 def _only_for_a_cluster(config: Config) -> Iterator[str]:
     """The settings in use that manifests have no use for."""
     default = Config()
-    for name in ("context", "namespaces", "namespace_labels", "labels", "endpoints", "snapshot"):
+    for name in ("context", "namespace_labels", "labels", "endpoints", "snapshot"):
         if getattr(config, name) != getattr(default, name):
             yield name.replace("_", "-")
 

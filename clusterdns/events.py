@@ -5,11 +5,14 @@ A source hands over its events in batches; the events of one batch become visibl
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from clusterdns.objects import Key, Object
+from clusterdns.objects import Host, Key, Namespace, Object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class Listed(Struct, frozen=True):
@@ -31,3 +34,21 @@ class Gone(Struct, frozen=True):
 
 
 Event: TypeAlias = Listed | Put | Gone
+
+
+def within(events: Iterable[Event], namespaces: frozenset[str]) -> Iterator[Event]:
+    """What events say of these namespaces, and of what belongs to none."""
+    for event in events:
+        match event:
+            case Listed(kind, objects):
+                yield Listed(kind, tuple(each for each in objects if _is_within(each, namespaces)))
+            case Put(new) if not _is_within(new, namespaces):
+                continue
+            case _:
+                yield event
+
+
+def _is_within(each: Object, namespaces: frozenset[str]) -> bool:
+    if isinstance(each, Host):
+        return True
+    return (each.metadata.name if isinstance(each, Namespace) else each.metadata.namespace) in namespaces

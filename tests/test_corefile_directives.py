@@ -127,7 +127,7 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ),
         (
             "example.org {\n}\ncluster.local in-addr.arpa {\nkubernetes {\nnamespaces a\n}\n}",
-            {"cluster": False, "namespaces": ["a"], "blocks.0.cluster": True},
+            {"cluster": False, "blocks.0.namespaces": ["a"], "blocks.0.cluster": True},
         ),
     ],
     "forward": [

@@ -283,8 +283,8 @@ def _origin(block: Block, settings: Config) -> tuple[object, ...]:
     return (
         block.cluster, block.zone, block.reverse_zone, block.fallthrough, block.ttl, block.negative_ttl, block.pods,
         block.endpoint_pod_names, block.ignore_empty_service, block.ptr_hostname_only, block.zonal, block.external_zone,
-        block.external, block.hosts.ttl, block.hosts.reverse, tuple(_own_addresses(block)), kinds(settings),
-        settings.namespace_labels, settings.dns_service,
+        block.external, block.namespaces, block.hosts.ttl, block.hosts.reverse, tuple(_own_addresses(block)),
+        kinds(settings), settings.namespace_labels, settings.dns_service,
     )  # fmt: skip
 
 
@@ -312,6 +312,7 @@ def _index(block: Block, settings: Config) -> Index:
         reverse_zones if block.cluster else [],
         _external_zones(block) if block.cluster else [],
         awaited=kinds(settings) if block.cluster else (),
+        namespaces=frozenset(block.namespaces),
         selects_namespaces=bool(settings.namespace_labels),
         dns_service=config.service_key(settings.dns_service),
         own_addresses=tuple(_own_addresses(block)),

@@ -146,12 +146,11 @@ class Running:
 
     def _known(self) -> list[Event]:
         """What the source has told."""
-        followed = kinds(self.settings)
+        indexes = _of_cluster(self.answering)
         return [
-            Listed(kind, index.objects(kind))
-            for index in _of_cluster(self.answering)[:1]
-            for kind in followed
-            if index.has_listed(kind)
+            Listed(kind, _objects(indexes, kind))
+            for kind in kinds(self.settings)
+            if indexes and indexes[0].has_listed(kind)
         ]
 
     async def _open_pages(self, settings: Config) -> None:
@@ -284,28 +283,28 @@ class _Latest:
 
 
 class _Known:
-    """What is known of the cluster, in whichever index has it."""
+    """What is known of the cluster, in all indexes together."""
 
     def __init__(self, running: Running) -> None:
         self._running = running
 
     @property
-    def _index(self) -> Index:
-        return _of_cluster(self._running.answering)[0]
+    def _indexes(self) -> list[Index]:
+        return _of_cluster(self._running.answering)
 
     @property
     def is_synced(self) -> bool:
-        return bool(_of_cluster(self._running.answering)) and self._index.is_synced
+        return bool(self._indexes) and all(each.is_synced for each in self._indexes)
 
     @property
     def serial(self) -> int:
-        return self._index.serial
+        return sum(each.serial for each in self._indexes)
 
     def objects(self, kind: type[Object]) -> tuple[Object, ...]:
-        return self._index.objects(kind)
+        return _objects(self._indexes, kind)
 
     def apply(self, events: Iterable[Event]) -> None:
-        for index in _of_cluster(self._running.answering):
+        for index in self._indexes:
             index.apply(events)
 
 
@@ -318,6 +317,19 @@ def _of_cluster(answering: Sequence[Answering]) -> list[Index]:
     return [each.index for each in answering if each.block.cluster]
 
 
+def _objects(indexes: Sequence[Index], kind: type[Object]) -> tuple[Object, ...]:
+    """All objects of the kind, in whichever index they are: each has those of the namespaces that it serves."""
+    if len(indexes) == 1:
+        return indexes[0].objects(kind)
+    return tuple({each.key: each for index in indexes for each in index.objects(kind)}.values())
+
+
+def _namespaces(settings: Config) -> frozenset[str]:
+    """Those that any block serves; none: all."""
+    served = [each.namespaces for each in config.blocks(settings) if each.cluster]
+    return frozenset(name for each in served for name in each) if all(served) else frozenset()
+
+
 def _read_at_start(settings: Config) -> tuple[Path, ...]:
     """Files beside the configuration's own, whose change is one of the configuration."""
     return (*certificates.files(settings), *network_files.files(settings))
@@ -328,7 +340,7 @@ def _origin(settings: Config) -> tuple[object, ...]:
     return (
         any(each.cluster for each in config.blocks(settings)), settings.manifests, settings.kubeconfig,
         settings.context, settings.api_server, settings.api_certificate,
-        settings.api_key, settings.api_authority, settings.namespaces, settings.namespace_labels,
+        settings.api_key, settings.api_authority, _namespaces(settings), settings.namespace_labels,
         settings.labels, settings.endpoints, settings.service_cidr, kinds(settings),
     )  # fmt: skip
 
@@ -362,7 +374,7 @@ def build_source(settings: Config) -> Source:
 
     selection = Selection(
         kinds=kinds(settings),
-        namespaces=frozenset(settings.namespaces),
+        namespaces=_namespaces(settings),
         namespace_labels=settings.namespace_labels,
         labels=settings.labels,
     )

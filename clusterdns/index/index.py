@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from clusterdns import names
-from clusterdns.events import Gone, Listed, Put
+from clusterdns.events import Gone, Listed, Put, within
 from clusterdns.index.clients import PodAddresses
 from clusterdns.index.growing import (
     below_service,
@@ -60,6 +60,7 @@ class Index:
     zones: forward zones, the primary one first: PTR records point into it.
     external_zones: those for the outside of the cluster, forward and reverse; PTR records point into the first one.
     awaited: the kinds that must have been listed before a missing name is known to be missing.
+    namespaces: what is in others is not served; none: all are.
     selects_namespaces: whether services of a Namespace that is not listed are not served.
     dns_service: namespace and name of the Service that fronts this server, for NS records.
     own_addresses: where this server listens: without such a Service, for those that have an endpoint there, and for the
@@ -76,6 +77,7 @@ class Index:
         external_zones: Sequence[Zone] = (),
         *,
         awaited: Iterable[type[Object]] = (Namespace, Service, EndpointSlice),
+        namespaces: frozenset[str] = frozenset(),
         selects_namespaces: bool = False,
         dns_service: Key = ("kube-system", "kube-dns"),
         own_addresses: Sequence[Address] = (),
@@ -91,6 +93,7 @@ class Index:
         self._forward_zones = (*self.zones, *self._external_zones)
         self._zone_names = tuple(zone.name for zone in self._forward_zones)
         self.own_addresses = tuple(own_addresses)
+        self._served_namespaces = namespaces
         self._selects_namespaces = selects_namespaces
         self._dns_service = dns_service
         self._reverse_zones = tuple(reverse_zones)
@@ -265,7 +268,7 @@ class Index:
     def apply(self, events: Iterable[Event]) -> None:
         """Apply a batch; its changes become visible together, because nothing reads meanwhile."""
         changed = False
-        for event in events:
+        for event in within(events, self._served_namespaces) if self._served_namespaces else events:
             match event:
                 case Listed(kind, objects):
                     changed |= self._tables[kind].swap(objects, self._replacing(kind)) or kind in self._awaited

@@ -70,6 +70,11 @@ class CoreDns:
         self._server = server
         eventually(lambda: "ready after" in server.log, "ready")
 
+    def edit(self, old: str, new: str) -> None:
+        """Change the Corefile."""
+        file = self._server.file
+        file.write_text(file.read_text().replace(old, new))
+
     def asked(self, name: str, rtype: str = "A", source: str | None = None) -> dns.message.Message:
         """The reply over UDP, which over TCP is the same."""
         query = dns.message.make_query(name, rtype, use_edns=False)
@@ -103,6 +108,35 @@ def partial(start: Start) -> CoreDns:
         ".:PORT {\n  bind 127.0.0.1\n  kubernetes cluster.local in-addr.arpa {\n    endpoint API\n"
         "    fallthrough pod.cluster.local old.cluster.local gone.svc.cluster.local\n  }\n  forward . UPSTREAM\n}\n"
     )
+
+
+class TestNamespaces:
+    """Each server block has its own, whether or not another has all; a reload lets one have more."""
+
+    ONE, OTHER = (
+        f"{zone}:PORT {{{{\n  bind 127.0.0.1\n  kubernetes {zone} {{{{\n    endpoint API\n    {{}}\n  }}}}\n}}}}\n"
+        for zone in ("tree.example", "wood.example")
+    )
+
+    def test_are_those_of_the_server_block(self, start: Start) -> None:
+        it = start(self.ONE.format("namespaces data") + self.OTHER.format("namespaces shop"))
+        assert it.says("db.data.svc.tree.example") == ["10.0.2.1", "10.0.2.2"]
+        assert it.says("db.data.svc.wood.example") == it.says("data.svc.wood.example") == "NXDOMAIN"
+        assert it.says("cart.shop.svc.wood.example") == ["10.96.7.7"]
+        assert it.says("cart.shop.svc.tree.example") == it.says("shop.svc.tree.example") == "NXDOMAIN"
+
+    def test_may_be_all_in_another(self, start: Start) -> None:
+        it = start(self.ONE.format("namespaces shop") + self.OTHER.format("ttl 7"))
+        assert it.says("db.data.svc.tree.example") == "NXDOMAIN"
+        assert it.says("db.data.svc.wood.example") == ["10.0.2.1", "10.0.2.2"]
+
+    def test_are_others_after_a_reload(self, start: Start) -> None:
+        it = start(self.ONE.format("namespaces shop") + self.OTHER.format("namespaces shop data"))
+        assert it.says("db.data.svc.tree.example") == "NXDOMAIN"
+        it.edit("namespaces shop\n", "namespaces data\n")
+        eventually(lambda: it.says("db.data.svc.tree.example") == ["10.0.2.1", "10.0.2.2"], "the other namespace")
+        assert it.says("cart.shop.svc.tree.example") == "NXDOMAIN"
+        assert it.says("cart.shop.svc.wood.example") == ["10.96.7.7"]
 
 
 class TestAPartFallsThrough:
