@@ -392,6 +392,10 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     udp_size: int = 1232
     """The largest reply over UDP in bytes: what passes every network whole (DNS flag day 2020)."""
 
+    unserved: Literal["refused", "servfail"] = "refused"
+    """What is said of names that are nobody's: not ours, and with no upstream to ask. REFUSED sends a client elsewhere
+    at once; `servfail` is what CoreDNS says."""
+
     extended_errors: bool = True
     """Whether clients that send EDNS are told in words why an answer is what it is (RFC 8914)."""
 

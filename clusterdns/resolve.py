@@ -16,7 +16,7 @@ from clusterdns.cache import NEVER
 from clusterdns.names import Name
 from clusterdns.nodes import EmptyNonTerminal, Nothing, ServiceName
 from clusterdns.queries import FormatError
-from clusterdns.records import Answer, Question, Rcode, Reason, Record, Type
+from clusterdns.records import Answer, Question, Rcode, Reason, ReasonCode, Record, Type
 from clusterdns.search import SearchList, rest_of_list, rest_of_search
 from clusterdns.zones import ServedZones
 
@@ -202,7 +202,7 @@ class Resolver:
         if itself is None:
             return await self._from_elsewhere(asked, terms)
         said = await itself.ask(asked, terms, client)
-        return None if said is None or said.rcode == Rcode.REFUSED else self._as_answer(said, 0)
+        return None if said is None or _is_nobodys(said) else self._as_answer(said, 0)
 
     async def _from_elsewhere(self, asked: Question, terms: Terms) -> Answer:
         written = self.zones.answer(asked, dnssec_ok=terms.dnssec_ok) if self.zones else None
@@ -231,6 +231,11 @@ class Resolver:
 
 
 _NOBODYS = Answer(authoritative=False, settled=False)
+
+
+def _is_nobodys(said: Response) -> bool:
+    """Whether that is all there is to say of a name: a client is refused, or told so with SERVFAIL."""
+    return said.rcode == Rcode.REFUSED or (said.reason is not None and said.reason.code == ReasonCode.NOT_AUTHORITATIVE)
 
 
 def _has_records(node: Node) -> bool:

@@ -12,6 +12,8 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from msgspec.structs import replace
+
 from clusterdns import names, wire
 from clusterdns.answer import answer
 from clusterdns.cache import ALWAYS, NEVER
@@ -124,6 +126,7 @@ class _SlowWay:
         """By the form of a query: what it asks of the reply, whatever the name is."""
         self._index = index
         self._dialect = dialect
+        self._unserved = replace(NOT_OURS, rcode=dialect.unserved)
         self._resolver = resolver
         self._stream = stream
         self._kind = _STREAM if stream else _DATAGRAM
@@ -143,7 +146,9 @@ class _SlowWay:
         if resolver is None:
             node = self._index.find(query.question.name)
             return (
-                self._write(packet, query, NOT_OURS) if node is None else self._from_node(packet, query, node, client)
+                self._write(packet, query, self._unserved)
+                if node is None
+                else self._from_node(packet, query, node, client)
             )
         node = resolver.ours(query.question.name)
         if node is None:
@@ -202,7 +207,7 @@ class _SlowWay:
         if found is not None:
             return self._follow(packet, query, resolver, found, client)
         if not elsewhere.serves(question.name):
-            return self._write(packet, query, NOT_OURS)
+            return self._write(packet, query, self._unserved)
         if elsewhere.caught(question):
             return self._write(packet, query, _OWN_PROBE)
         asked = self._terms(packet, query)
@@ -233,7 +238,7 @@ class _SlowWay:
         if found is not None:
             return found
         node = self._index.find(query.question.name)
-        return answer(query.question, node, self._index) if node else NOT_OURS
+        return answer(query.question, node, self._index) if node else self._unserved
 
     async def _find(self, question: Question, resolver: Resolver, asked: Terms, client: Client) -> Answer | Remembered:
         """What is to be had of a name that is not ours."""

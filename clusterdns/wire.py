@@ -47,6 +47,8 @@ class Dialect(Struct, frozen=True):
     """The largest reply over UDP, in bytes, and what we tell clients that we take."""
     recursion_available: bool = False
     extended_errors: bool = True
+    unserved: Rcode = Rcode.REFUSED
+    """What is said of names that are not ours, if nobody is asked for them."""
     relayed_options: frozenset[int] = frozenset()
     """The codes of the EDNS options that upstreams are told."""
 

@@ -27,6 +27,7 @@ class TestKubeadm:
             negative_ttl=30,
             pods="insecure",
             udp_size=4096,
+            unserved="servfail",
             search="client",
             forward=msgspec.structs.replace(default.forward, in_flight=1000),
             cache=msgspec.structs.replace(

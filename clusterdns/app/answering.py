@@ -38,6 +38,7 @@ from clusterdns.index import Index
 from clusterdns.itself import Itself
 from clusterdns.nodes import External, Zone
 from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+from clusterdns.records import Rcode
 from clusterdns.resolv_conf import POD_NDOTS
 from clusterdns.resolve import Resolver, Searching
 from clusterdns.respond import responder
@@ -118,6 +119,7 @@ class Answering:
         dialect = Dialect(
             udp_size=self.block.udp_size,
             extended_errors=self.block.extended_errors,
+            unserved=Rcode.SERVFAIL if self.block.unserved == "servfail" else Rcode.REFUSED,
             recursion_available=bool(given.upstreams or given.zones or given.resolv_conf),
             relayed_options=rewrite.relayed_options(self.block.rewrite),
         )

@@ -21,6 +21,7 @@ from clusterdns.corefile.words import CorefileError, Fault, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from clusterdns.corefile.grammar import Corefile, Directive, ServerBlock
     from clusterdns.corefile.keys import Scheme, ServedZone
@@ -129,8 +130,24 @@ def _block(block: ServerBlock, zones: Sequence[ServedZone], findings: Findings) 
             continue
         settings |= said
         sayers.update(dict.fromkeys(said, readings[0]))
+    settings["unserved"] = _unserved({each.name for each in block.directives})
     _settle(settings, around, sayers)
     return settings
+
+
+_WITHOUT_A_SAY = frozenset(
+    {"bind", "debug", "health", "multisocket", "pprof", "ready", "reload", "root", "timeouts", "tls"}
+)
+"""Directives that no query passes through."""
+
+
+def _unserved(directives: AbstractSet[str]) -> str:
+    """What CoreDNS says where none of its plugins has the answer.
+
+    SERVFAIL says the last of them, whichever that is; but without any, or behind zone files, REFUSED is said.
+    """
+    ends_with_files = not directives.isdisjoint(("file", "auto")) and directives.isdisjoint(("loop", "forward"))
+    return "refused" if directives <= _WITHOUT_A_SAY or ends_with_files else "servfail"
 
 
 def _by_name(block: ServerBlock) -> dict[str, list[Directive]]:

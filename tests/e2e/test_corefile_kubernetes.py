@@ -39,6 +39,7 @@ EXTERNAL = {
     "rewritten": "old.example",
     "listed": "nas.home.example",
     "blocked": "secret.example",
+    "nobodys": "x.nobodys.example",
     "other": "www.example.org",
 }
 
@@ -205,6 +206,10 @@ home.example:PORT {
     192.0.2.77 nas.home.example
   }
 }
+nobodys.example:PORT {
+  bind 127.0.0.1
+  errors
+}
 secret.example:PORT {
   bind 127.0.0.1
   acl {
@@ -250,6 +255,7 @@ class TestExternalNames:
             ("rewritten", ["10.96.7.7", "old.example."]),
             ("listed", ["192.0.2.77", "nas.home.example."]),
             ("blocked", ["secret.example."]),
+            ("nobodys", ["x.nobodys.example."]),
             ("other", [UPSTREAM, "www.example.org."]),
         ],
     )

@@ -214,6 +214,70 @@ class TestLoadbalance:
         assert [str(data) for each in server.ask("one.balanced.example").answer for data in each] == ["192.0.2.1"]
 
 
+NOBODYS = """
+silent.example:PORT {
+    bind 127.0.0.1
+}
+logged.example:PORT {
+    bind 127.0.0.1
+    errors
+}
+template.example:PORT {
+    bind 127.0.0.1
+    template IN A {
+        answer "{{ .Name }} 60 IN A 192.0.2.7"
+    }
+}
+except.example:PORT {
+    bind 127.0.0.1
+    forward . 127.0.0.1:9 {
+        except local.except.example
+    }
+}
+file.example:PORT {
+    bind 127.0.0.1
+    file FOLDER/zone www.file.example
+}
+looped.example:PORT {
+    bind 127.0.0.1
+    file FOLDER/zone www.looped.example
+    loop
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def nobodys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OfCorefile]:
+    folder = tmp_path_factory.mktemp("nobodys")
+    (folder / "zone").write_text("@ 60 IN SOA ns host 1 2 3 4 5\n@ 60 IN NS ns\n")
+    with of_corefile(folder, NOBODYS.replace("FOLDER", str(folder))) as started:
+        yield started
+
+
+class TestNamesOfNobody:
+    @pytest.mark.parametrize(
+        ("name", "rtype", "expected"),
+        [
+            ("a.template.example", "A", "NOERROR"),
+            ("a.template.example", "MX", "SERVFAIL"),
+            ("a.local.except.example", "A", "SERVFAIL"),
+            ("a.logged.example", "A", "SERVFAIL"),
+            ("a.looped.example", "A", "SERVFAIL"),
+            # Zone files say that it is not theirs, and so does a server block that says nothing, or that there is not.
+            ("a.file.example", "A", "REFUSED"),
+            ("a.silent.example", "A", "REFUSED"),
+            ("a.example", "A", "REFUSED"),
+        ],
+    )
+    def test_what_is_said_of_them(self, nobodys: OfCorefile, name: str, rtype: str, expected: str) -> None:
+        for tcp in (False, True):
+            reply = nobodys.ask(name, rtype, tcp=tcp)
+            assert (dns.rcode.to_text(reply.rcode()), bool(reply.flags & dns.flags.AA)) == (
+                expected,
+                expected == "NOERROR",
+            )
+
+
 class TestAcl:
     def test_networks_of_a_file(self, tmp_path: Path) -> None:
         """It is read again when it changes."""

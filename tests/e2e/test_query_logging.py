@@ -90,10 +90,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logging]:
 class TestACorefile:
     def test_writes_what_coredns_writes(self, server: Logging) -> None:
         assert server.dig("a.example", "+noedns") == "NOERROR"  # of class success, which the first rule leaves out
-        assert server.dig("missing.example.org", "+noedns") == "REFUSED"
+        assert server.dig("missing.example.org", "+noedns") == "SERVFAIL"
         line = (
             r'\[INFO\] 127\.0\.0\.1:\d+ - \d+ "A IN missing\.example\.org\. udp 37 false 512" '
-            r"REFUSED qr,rd 37 0\.\d{3,9}s\n"
+            r"SERVFAIL qr,rd 37 0\.\d{3,9}s\n"
         )
         eventually(lambda: re.fullmatch(line, server.read()), f"a line in the common format: {server.said}")
         server.said = ""
