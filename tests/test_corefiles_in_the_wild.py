@@ -102,6 +102,13 @@ IN_THE_WILD: dict[str, list[tuple[str, str]]] = {
         ("tls://corp.example.com", "errors log prometheus cache tls forward"),
         (".:53", "errors log prometheus cache forward health ready"),
     ],
+    "split-horizon.corefile": [
+        ("home.example:5533", "log errors view hosts"),
+        ("home.example:5533", "log errors view template template"),
+        (".:5533", "log errors forward"),
+        (".:5301", "bind dnstap dnstap forward"),
+        (".:5302", "bind forward"),
+    ],
     "stub-domain.corefile": [
         (".:53", "errors health kubernetes prometheus forward cache loop reload loadbalance"),
         ("consul.local:53", "errors cache forward"),
