@@ -9,18 +9,19 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Literal, get_args
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, field
 
 from clusterdns import names, selectors
-from clusterdns.around import acl, dns64, expressions, header, patterns, query_log, renaming, rewrite, template
+from clusterdns.around import acl, dns64, expressions, header, nsid, patterns, query_log, renaming, rewrite, template
 from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
 from clusterdns.presentation import rcode_number
-from clusterdns.sources.manifests.files import RepeatedKey, check_keys
+from clusterdns.sources.manifests.files import RepeatedKey, TooDeep, check_depth, check_keys
 from clusterdns.wire import Dialect
 from clusterdns.zones import LONGEST_TTL
 
@@ -566,15 +567,18 @@ def read(path: Path) -> Config:
     """The configuration in a YAML file. Raises BadConfig."""
     try:
         text = path.read_bytes()
+        check_depth(text.decode(errors="replace"))
         content = msgspec.yaml.decode(text)
         check_keys(text.decode())
         return Config() if content is None else msgspec.convert(content, Config)
     except OSError as error:
         raise BadConfig(f"{path}: {error.strerror}") from error
-    except RepeatedKey as error:
+    except (RepeatedKey, TooDeep) as error:
         raise BadConfig(f"{path}:{error.line}: {error.problem}") from error
     except (msgspec.DecodeError, ValueError) as error:
         raise BadConfig(f"{path}{_in_plain_words(str(error))}") from error
+    except (AttributeError, LookupError) as error:  # so the parser fails at scalars that are not what their tag says
+        raise BadConfig(f"{path}: a value is not what its tag says: {error}") from error
 
 
 def check(config: Config) -> None:
@@ -735,6 +739,7 @@ def _faulty_rules(block: Block) -> Iterator[str]:
         ("dns64.prefix", lambda: block.dns64.prefix and dns64.prefix_bytes(block.dns64.prefix)),
         ("template", lambda: template.templating(_nobody, block.template, dialect, stream=False)),
         ("query-log", lambda: query_log.check(block.query_log)),
+        ("nsid", lambda: block.nsid and nsid.identified(_nobody, block.nsid, dialect, stream=False)),
     )
     for setting, make in makings:
         try:
@@ -766,7 +771,20 @@ def _nobody(_packet: bytes, _client: object) -> None:
     """Answers nothing."""
 
 
+def _nulls(value: object, setting: str = "") -> Iterator[str]:
+    """The settings with a byte that no path and no address has."""
+    if isinstance(value, str) and "\0" in value:
+        yield f"{setting}: {value!r}: expected no NUL"
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from _nulls(each, f"{setting}.{name}" if setting else name)
+    elif isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from _nulls(each, f"{setting}[{number}]")
+
+
 def _shared_faults(config: Config) -> Iterator[str]:
+    yield from _nulls(msgspec.to_builtins(config))
     yield from _out_of_bounds(
         ("tcp.connections", config.tcp.connections, 1, 1_000_000),
         ("tcp.idle-seconds", config.tcp.idle_seconds, 0.1, 86400),
@@ -955,11 +973,20 @@ _KINDS = {
 
 def _values(setting: str) -> Iterator[str]:
     """What a setting may be, of those few that may be one of some words."""
-    struct: object = Config
-    for part in setting.split("."):
-        fields = {each.encode_name: each.type for each in msgspec.structs.fields(struct)}  # type: ignore[arg-type]
-        struct = fields[part]
-    yield from map(str, get_args(struct))
+    kinds: list[Any] = [Config]
+    for part in re.sub(r"\[.*?\]", "", setting).split("."):
+        fields = [field for kind in kinds if isinstance(kind, type) for field in msgspec.structs.fields(kind)]
+        kinds = [kind for field in fields if field.encode_name == part for kind in _single(field.type)]
+    yield from dict.fromkeys(str(value) for kind in kinds for value in get_args(kind))
+
+
+def _single(kind: Any) -> Iterator[Any]:
+    """The kinds of one value, where there may be many, or where it may be of several kinds."""
+    if get_origin(kind) in (tuple, UnionType, Union):
+        for each in get_args(kind):
+            yield from _single(each)
+    elif kind is not Ellipsis and (get_origin(kind) is Literal or hasattr(kind, "__struct_fields__")):
+        yield kind
 
 
 def _in_plain_words(fault: str) -> str:

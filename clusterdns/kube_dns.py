@@ -17,6 +17,7 @@ from clusterdns import config_map, names
 from clusterdns.config import BadConfig, Config, StubZone
 from clusterdns.forward import parse_address
 from clusterdns.names import NotAName
+from clusterdns.sources.manifests.files import check_depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,9 @@ def _values(path: Path) -> dict[str, str]:
             # A mounted ConfigMap has names with dots, of folders, beside its keys.
             files = [each for each in sorted(path.iterdir()) if each.is_file() and not each.name.startswith(".")]
             return {each.name: each.read_text() for each in files}
-        return config_map.data(path.read_text())
+        text = path.read_text()
+        check_depth(text)
+        return config_map.data(text)
     except OSError as error:
         raise BadConfig(f"{error.filename or path}: {error.strerror}") from error
     except ValueError as error:

@@ -160,3 +160,15 @@ class _Data(DNSBuffer):  # type: ignore[misc]  # dnslib ships no types
 
 _SPECIAL = frozenset(b'."\\;()@$')
 """What has a meaning in a zone file, and is not escaped by dnslib."""
+
+
+LONGEST_MESSAGE = 1000
+"""Characters: a word may be as long as its file."""
+
+
+def on_one_line(text: str) -> str:
+    """A message with what can not be printed written as escapes: a file may hold line ends where it has words, and what
+    a terminal would take for orders.
+    """
+    cut = text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}..."
+    return cut if cut.isprintable() else "".join([each if each.isprintable() else repr(each)[1:-1] for each in cut])

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import random
 import struct
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from clusterdns import names
+from clusterdns import config, kube_dns, names
+from clusterdns.app import serving
+from clusterdns.corefile import CorefileError, Disk
+from clusterdns.corefile import read as read_corefile
 from clusterdns.events import Listed, Put
 from clusterdns.index import Index
 from clusterdns.nodes import ServiceName, Zone
@@ -24,11 +31,12 @@ from clusterdns.objects import (
 )
 from clusterdns.respond import MOST_BYTES, responder
 from clusterdns.sources.manifests.files import read
+from clusterdns.sources.zone_files import ZoneFile, ZoneFileError, ZoneFiles
 from clusterdns.wire import Dialect
+from tests.translated import block, faults, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 ZONE = names.from_text("cluster.local")
 ORDINARY = struct.pack("!6H", 1, 256, 1, 0, 0, 0) + names.from_text("web.shop.svc.cluster.local") + b"\0\1\0\1"
@@ -149,3 +157,87 @@ class TestFiles:
         found, faults = read(tmp_path / "a.yaml", "\n".join([*lines, "items: [*a8]"]).encode())
         assert not found
         assert ["its aliases come to more than" in str(each) for each in faults] == [True]
+
+
+class TestConfigurations:
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            ("names: " + "[" * 100_000, ":1: more than 200 levels deep"),
+            ("{names: " * 100_000, ":1: more than 200 levels deep"),
+            ("a:\n" + "-  " * 100_000, ":2: more than 200 levels deep"),
+            ('ttl: !!int ""', ": a value is not what its tag says: string index out of range"),
+            ("header: {set: [xx]}", ": header.set[0]: 'xx' is none of its values, aa, ra, rd"),
+            ("blocks: [{pods: some}]", ": blocks[0].pods: 'some' is none of its values, disabled, insecure, verified"),
+            ("acl: [{policies: [{action: bar}]}]", "'bar' is none of its values, allow, block, filter, drop"),
+            ('zone-files: [{file: "a\\0b", zones: [x]}]', "zone-files[0].file: 'a\\x00b': expected no NUL"),
+            ('hosts: {files: ["\\0"]}', "hosts.files[0]: '\\x00': expected no NUL"),
+            (f"nsid: {'x' * 129}", "nsid: nsid: an identifier has 1 to 128 bytes, not 129"),
+        ],
+    )
+    def test_a_fault_is_a_line(self, tmp_path: Path, text: str, fault: str) -> None:
+        """The parser, in C, ended the process where a text was too deep, at a reload too."""
+        file = tmp_path / "clusterdns.yaml"
+        file.write_text(text)
+        with pytest.raises(config.BadConfig) as caught:
+            config.check(config.read(file))
+        assert str(caught.value).removeprefix(str(file)).endswith(fault)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            ("rewrite ttl a.b {huge}", "2: rewrite: expected a TTL such as 30, 30-60, 30- or -60"),
+            ("rewrite rcode a.b {huge} 0", "2: rewrite: expected a response code such as NXDOMAIN"),
+            ("bind a\0b", "2: bind: expected an address or an interface of this machine, not 'a\\x00b'"),
+            ("template IN A {{\nanswer {{{{{deep}}}}}\n}}", "2: template: more than 50 parentheses within one another"),
+            ('"a\nb\x1b[31m"', "2: a\\nb\\x1b[31m: not supported"),
+        ],
+    )
+    def test_of_a_corefile_too(self, text: str, fault: str) -> None:
+        found = faults(block(text.format(huge="9" * 5000, deep="(" * 900)))
+        assert found[0].startswith(f"Corefile:{fault}")
+
+    def test_a_time_without_an_end_is_the_longest_one(self) -> None:
+        settings = translated(block("cache {", f"serve_stale {'9' * 5000}h", "}")).config
+        assert settings.cache.stale_seconds == 7 * 86400
+
+    async def test_a_fault_of_ours_at_a_reload_is_not_the_last_reload(self, caplog: pytest.LogCaptureFixture) -> None:
+        """It once ended whatever would have read the configuration again."""
+        running = SimpleNamespace(reloads_failed=0, fault="")
+        again = asyncio.Event()
+
+        def load() -> NoReturn:
+            raise ZeroDivisionError("odd\nfile")
+
+        task = asyncio.create_task(serving._reload(running, load, SimpleNamespace(), again))  # type: ignore[arg-type]
+        for number in (1, 2):
+            again.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert running.reloads_failed == number
+        task.cancel()
+        assert running.fault == "a fault in the program, please report it: ZeroDivisionError('odd\\nfile')"
+        assert caplog.messages == [f"the configuration is not changed: {running.fault}"] * 2
+
+    def test_a_manifest_of_one_may_not_be_deep(self, tmp_path: Path) -> None:
+        file = tmp_path / "Corefile"
+        file.write_text("kind: ConfigMap\ndata: " + "[" * 100_000)
+        with pytest.raises(CorefileError) as caught:
+            read_corefile(file, Disk(), {})
+        assert str(caught.value) == f"{file}:1: expected a file: more than 200 levels deep, in line 2"
+        with pytest.raises(config.BadConfig, match="more than 200 levels deep, in line 2"):
+            kube_dns.read(file, ("cluster.local",))
+
+    def test_a_pipe_that_nobody_writes_to_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "Corefile")
+        assert Disk().read(tmp_path / "Corefile") == ""
+
+    def test_a_file_without_an_end_is_not_read_to_its_end(self) -> None:
+        with pytest.raises(ValueError, match="more than 64 MiB"):
+            Disk().read(Path("/dev/zero"))
+
+    async def test_a_zone_file_is_a_file(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "db")
+        with pytest.raises(ZoneFileError, match="db: cannot be read: it is no file"):
+            await ZoneFiles([ZoneFile(tmp_path / "db", (ZONE,))]).open()

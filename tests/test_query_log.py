@@ -130,6 +130,11 @@ class TestTheFormatsOfCoreDns:
         assert found.ask("db.shop.svc.cluster.local") == "[INFO] shop/cart-0 asks for db"
         assert found.ask("db.shop.svc.cluster.local", client=("192.0.2.9", 1)) == "[INFO] -/- asks for db"
 
+    @pytest.mark.parametrize("label", ["kubernetes/service", "kubernetes/namespace"])
+    def test_a_line_is_one_line_whatever_is_asked_for(self, label: str) -> None:
+        line = Logged(text(f"{{/{label}}}")).ask("a\\010b\\027.a\\010b\\027.svc.cluster.local.")
+        assert line == "[INFO] a\\010b\\027"
+
 
 class TestOurFormat:
     def test_an_object_a_line(self) -> None:

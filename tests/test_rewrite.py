@@ -562,6 +562,8 @@ class TestFaults:
             (EdnsRule(kind="subnet", action="set", ipv4_bits=33), NotARule, "33 and 0: expected 0 to 32 bits"),
             (CnameRule(match="regex", target="(", replacement="x"), NotARule, "a parenthesis without its other one"),
             (RcodeRule(name="a", rcode=16, replacement=0), NotSupported, "rcodes 0 to 15"),
+            (TypeRule(rtype=1, replacement=65536), NotARule, "1, 65536: a type is a number from 0 to 65535"),
+            (ClassRule(rclass=-1, replacement=1), NotARule, "-1, 1: a class is a number from 0 to 65535"),
         ],
     )
     def test_say_what_and_where(self, rule, error, what) -> None:

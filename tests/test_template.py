@@ -396,6 +396,7 @@ class TestGoTemplates:
             '{{ parseInt "1_0" 10 8 }}',
             '{{ parseInt "-1" 10 8 }}',
             '{{ parseInt "1" 99 8 }}',
+            '{{ parseInt "1" 10 -1 }}',
             '{{ parseInt "1" "10" 8 }}',
             '{{ index .Match "one" }}',
             "{{ index .Match (index .Match 0) }}",
@@ -416,6 +417,13 @@ class TestFaults:
             (Template(qtype=A, zones=("a..b",)), "template 2: a label has 1 to 63 bytes"),
             (Template(qtype=A, fall_through=("x" * 64,)), "template 2: a label has 1 to 63 bytes"),
             (Template(qtype=A, rcode=16), "template 2: 16 is no rcode"),
+            (Template(qtype=-1), "template 2: class 1, type -1: these are numbers from 0 to 65535"),
+            (Template(qtype=A, qclass=65536), "template 2: class 65536, type 1: these are numbers from 0 to 65535"),
+            (Template(qtype=A, ttl=(-1, 5)), "template 2: -1 to 5 is no range of TTLs"),
+            (Template(qtype=A, negative_ttl=(6, 5)), "template 2: 6 to 5 is no range of TTLs"),
+            (Template(qtype=A, reason=Reason("x", 65536)), "template 2: 65536 is no code of a reason"),
+            (Template(qtype=A, answer=("{{ " + "(" * 900,)), "template 2: {{ without }}"),
+            (Template(qtype=A, answer=("{{" + "(" * 900 + "}}",)), "more than 50 parentheses within one another"),
         ],
     )
     def test_say_what_and_where(self, template, what) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import dns.name
 import dns.rdata
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from clusterdns import names
 from clusterdns.presentation import type_number, type_text
 from clusterdns.records import Answer, Question, Record
-from clusterdns.zones import MasterFileError, ServedZone, ServedZones, make_zone, read_records
+from clusterdns.zones import MasterFileError, ServedZone, ServedZones, make_zone, master_file, read_records
 from clusterdns.zones.data import read_data
 from clusterdns.zones.text import entries, name_from_text, name_text
 from clusterdns.zones.zone import NotAZone, lookup
@@ -108,12 +109,31 @@ class TestMasterFiles:
             ("$INCLUDE self", "self:1: more than 16 files that include one another"),
             ("$GENERATE 1-999999999 a$ A 192.0.2.1", "db:1: 1-999999999: more than 65536 records"),
             ("$GENERATE 5 a$ A 192.0.2.1", "db:1: '5' is no range such as 1-9 or 0-100/10"),
+            ("$INCLUDE wide", "wide:1000: more than 1000 files are included"),
+            ('$INCLUDE "\\255"', 'db:1: "\\255": No such file or directory'),
+            (f"$TTL {'9' * 5000}", f"db:1: '{'9' * 40}' is no number of seconds"),
+            (f"@ SOA ns admin {'9' * 5000} 2 3 4 5", f"db:1: '{'9' * 40}' is no number of 32 bits"),
+            (f"{'a' * 5000} A 192.0.2.1", f"db:1: '{'a' * 40}'… is longer than 255 bytes"),
+            ("$\x1b[31m", "db:1: $\\x1b[31m: expected $ORIGIN NAME, $TTL TTL, $INCLUDE FILE [ORIGIN] or $GENERATE"),
         ],
     )
     def test_faults_have_their_place(self, text: str, fault: str) -> None:
         with pytest.raises(MasterFileError) as caught:
-            records(text, {"bad": "\na WHAT x\n", "self": "$INCLUDE self\n"})
+            records(text, {"bad": "\na WHAT x\n", "self": "$INCLUDE self\n", "wide": "$INCLUDE no\n" * 2000, "no": ""})
         assert str(caught.value) == fault
+
+    @pytest.mark.parametrize("text", [f"a {'1' * 60}x A 192.0.2.1", f"a {'1h' * 30000}x A 192.0.2.1", "a" * 10**6])
+    def test_no_word_takes_long(self, text: str) -> None:
+        """Nobody else has a turn while a pattern is matched: a TTL of 40 digits once stopped the server for ever."""
+        started = time.process_time()
+        with pytest.raises(MasterFileError):
+            records(text)
+        assert time.process_time() - started < 5
+
+    def test_all_that_is_generated_has_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(master_file, "MOST_GENERATED_IN_ALL", 1000)
+        with pytest.raises(MasterFileError, match=r"db:2: more than 1000 records of all \$GENERATE"):
+            records("$GENERATE 1-999 a$ A 192.0.2.1\n" * 2)
 
     @given(st.text(alphabet='ax. 60INATXTMSO$RG{}-,()";\\#\t\n0123456789', max_size=60))
     def test_whatever_comes_is_records_or_a_fault(self, text: str) -> None:

@@ -115,6 +115,11 @@ async def _reload(running: Running, load: Callable[[], Loaded], files: _Files, a
             running.reloads_failed += 1
             running.fault = "; ".join(str(error).splitlines())
             log.error("the configuration is not changed: %s", running.fault)  # noqa: TRY400 - one line
+        except Exception as error:
+            running.reloads_failed += 1
+            running.fault = f"a fault in the program, please report it: {error!r}"
+            log.error("the configuration is not changed: %s", running.fault)  # noqa: TRY400 - one line
+            log.debug("the fault in full", exc_info=True)
         else:
             running.fault = ""
             log.info("the configuration is read")

@@ -16,6 +16,9 @@ from msgspec import Struct
 LONGEST_TEMPLATE = 4096
 """Characters."""
 
+DEEPEST = 50
+"""Parentheses within one another."""
+
 LONGEST_OUTPUT = 4096
 
 MISSING = "<no value>"
@@ -137,6 +140,7 @@ class _Reader:
         self._groups = groups
         self._tokens = [each for each in _TOKEN.finditer(text) if each.lastgroup]
         self._at = 0
+        self._depth = 0
 
     def read(self) -> _Expression:
         found = self._call()
@@ -185,7 +189,11 @@ class _Reader:
                 plain = text[1:-1] if text[0] == "`" else re.sub(r"\\(.)", r"\1", text[1:-1])
                 return lambda _: plain
             case "brace" if text == "(":
+                self._depth += 1
+                if self._depth > DEEPEST:
+                    raise self._fault(f"more than {DEEPEST} parentheses within one another")
                 found = self._call()
+                self._depth -= 1
                 if self._peek() != ")":
                     raise self._fault("a parenthesis without its other one")
                 self._at += 1
@@ -231,6 +239,8 @@ def _parsed(text: Value, base: Value, bits: Value) -> int:
     """An unsigned number of so many bits, written to that base."""
     if not (isinstance(text, str) and isinstance(base, int) and isinstance(bits, int)):
         raise CanNotBeFilledIn("parseInt takes a text, a base and a number of bits")
+    if not 0 <= bits <= 64:
+        raise CanNotBeFilledIn(f"{bits} is no number of bits")
     if not text.isalnum() or not text.isascii():
         raise CanNotBeFilledIn(f"{text!r} is no number")
     try:

@@ -224,7 +224,8 @@ def kubernetes_labels(name: Name, zones: Iterable[Name]) -> dict[str, str]:
     zone = next((each for each in zones if name.endswith(each) and each in (name, *names.ancestors(name))), None)
     if zone is None:
         return {}
-    labels = [each.decode("ascii", "replace") for each in names.labels(name[: -len(zone)] + names.ROOT)]
+    # As a name's text has them: a label may hold line ends, and orders for a terminal.
+    labels = names.to_text(name[: -len(zone)] + names.ROOT).removesuffix(".").split(".")
     match labels:
         case [*more, service, namespace, "svc" | "pod" as kind]:
             found = {"kind": kind, "namespace": namespace, "service": service}

@@ -378,6 +378,10 @@ def _reply_step(rule: TtlRule | RcodeRule, undo: Undo) -> Step:
 
 
 def _typed_step(rule: TypeRule | ClassRule) -> Step:
+    numbers = (rule.rtype if isinstance(rule, TypeRule) else rule.rclass, rule.replacement)
+    if not all(0 <= each <= 0xFFFF for each in numbers):
+        raise NotARule(f"{numbers[0]}, {numbers[1]}: a {rule.__struct_config__.tag} is a number from 0 to 65535")
+
     def step(asked: _Asked) -> bool:
         if isinstance(rule, TypeRule):
             if asked.qtype != rule.rtype:

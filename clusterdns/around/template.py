@@ -297,6 +297,13 @@ def _made_ready(templates: Sequence[Template]) -> list[_Ready]:
 def _ready(template: Template) -> _Ready:
     if not 0 <= template.rcode <= 0xF:
         raise NotAReply(f"{template.rcode} is no rcode of 4 bits")
+    if not (0 <= template.qtype <= 0xFFFF and 0 <= template.qclass <= 0xFFFF):
+        raise NotAReply(f"class {template.qclass}, type {template.qtype}: these are numbers from 0 to 65535")
+    if template.reason is not None and not 0 <= template.reason.code <= 0xFFFF:
+        raise NotAReply(f"{template.reason.code} is no code of a reason, 0 to 65535")
+    for lowest, highest in (template.ttl, template.negative_ttl):
+        if not 0 <= lowest <= highest <= LONGEST_TTL:
+            raise NotAReply(f"{lowest} to {highest} is no range of TTLs")
     patterns = tuple(map(pattern, template.patterns))
     names: frozenset[str] = frozenset().union(*[each.names for each in patterns])
     groups = Groups(names, max([each.groups for each in patterns], default=0))

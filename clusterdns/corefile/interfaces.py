@@ -27,7 +27,7 @@ def addresses(name: str) -> list[str] | None:
     """Those of an interface, without those that are its link's own; None if there is no such interface."""
     try:
         index = socket.if_nametoindex(name)
-    except OSError:
+    except (OSError, ValueError):
         return None
     return [names.address_text(packed) for each, packed in _all() if each == index]
 

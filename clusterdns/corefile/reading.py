@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from clusterdns.corefile import keys
 from clusterdns.corefile.words import Fault, Place, shown
+from clusterdns.presentation import on_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,7 +66,7 @@ class Reading:
 
     def understood(self, *parts: str) -> None:
         said = f": {'; '.join(parts)}" if parts else ""
-        self._findings.understood.append(f"{self.place}: {self.name}{said}")
+        self._findings.understood.append(on_one_line(f"{self.place}: {self.name}{said}"))
 
     def lines(self) -> Iterator[Reading]:
         """What stands in its block; nothing if it has none."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import Struct
 
+from clusterdns.presentation import on_one_line
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -35,7 +37,7 @@ class Fault(Struct, frozen=True):
     text: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}"
+        return on_one_line(f"{self.place}: {self.text}")
 
 
 class CorefileError(Exception):

@@ -6,6 +6,7 @@ At the start a file that makes no zone is a fault. One that does not later keeps
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -200,6 +201,8 @@ class _Reading:
 
     def _text(self, path: Path) -> str:
         self.stamps[path] = stamp(path)
+        if not path.is_file() and path.exists():
+            raise OSError(errno.EINVAL, "it is no file")  # a pipe would be waited for
         return path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
 
 

@@ -51,7 +51,7 @@ def read_data(rtype: int, words: Sequence[str], name_of: NameOf) -> bytes:
 
 def _unknown(words: Sequence[str]) -> bytes:
     data = bytes.fromhex("".join(words[1:]))
-    if not words or len(data) != int(words[0]):
+    if not words or (words[0].lstrip("0") or "0") != str(len(data)):
         raise NotARecord("the data has not the length that is said")
     return data
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from clusterdns.names import Name
-from clusterdns.presentation import type_number
+from clusterdns.presentation import on_one_line, type_number
 from clusterdns.records import CLASS_IN, Record, Type
 from clusterdns.zones.data import LOWERED, NameOf, read_data
 from clusterdns.zones.text import CLASSES, NotARecord, entries, is_ttl, name_from_text, seconds, unquoted
@@ -24,8 +24,14 @@ DEFAULT_TTL = 3600
 DEEPEST = 16
 """Files that include one another."""
 
+MOST_INCLUDED = 1000
+"""Files of a zone: two that each include the next one twice would come to 65,536."""
+
 MOST_GENERATED = 65536
 """Records of one $GENERATE."""
+
+MOST_GENERATED_IN_ALL = 1_000_000
+"""Records of all of them: those of a reverse zone of 12 bits. What is longer holds up the server for minutes."""
 
 ReadFile: TypeAlias = Callable[[str, str], tuple[str, str]]
 """From a file's name, and that of the one that includes it, to its own place and its text. Raises OSError."""
@@ -59,6 +65,8 @@ class _Reader:
         self._last: int | None = None
         """The TTL of the record before."""
         self._minimum: int | None = None
+        self._included = 0
+        self._generated = 0
 
     def records(self, file: str, text: str, origin: Name, depth: int) -> Iterator[Record]:
         owner = _Owner(origin)
@@ -71,7 +79,7 @@ class _Reader:
                     yield self._record(words, owner, is_indented=is_indented)
         except (ValueError, OverflowError) as error:
             at = error.args[1] if isinstance(error, NotARecord) and len(error.args) > 1 else line
-            raise MasterFileError(f"{file}:{at}: {error.args[0]}") from error
+            raise MasterFileError(on_one_line(f"{file}:{at}: {error.args[0]}")) from error
 
     def _directive(self, words: list[str], owner: _Owner, file: str, depth: int) -> Iterator[Record]:
         match [words[0].upper(), *words[1:]]:
@@ -83,13 +91,20 @@ class _Reader:
                 origin = name_from_text(origins[0], owner.origin).lower() if origins else owner.origin
                 if depth == DEEPEST:
                     raise NotARecord(f"more than {DEEPEST} files that include one another")
+                self._included += 1
+                if self._included > MOST_INCLUDED:
+                    raise NotARecord(f"more than {MOST_INCLUDED} files are included")
                 try:
-                    place, text = self._read_file(unquoted(name).decode(), file)
+                    place, text = self._read_file(unquoted(name).decode(errors="replace"), file)
                 except OSError as error:
                     raise NotARecord(f"{name}: {error.strerror or error}") from error
                 yield from self.records(place, text, origin, depth + 1)
             case ["$GENERATE", numbers, name, *rest] if rest:
-                for number in _numbers(numbers):
+                numbered = _numbers(numbers)
+                self._generated += len(numbered)
+                if self._generated > MOST_GENERATED_IN_ALL:
+                    raise NotARecord(f"more than {MOST_GENERATED_IN_ALL} records of all $GENERATE")
+                for number in numbered:
                     filled = [_filled(each, number) for each in (name, *rest)]
                     yield self._record(filled, owner, is_indented=False)
             case _:

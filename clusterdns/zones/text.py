@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 CLASSES = {"IN": CLASS_IN, "CH": 3, "HS": 4, "NONE": 254, "ANY": 255}
 
 _HIGHEST_TTL = 0x7FFFFFFF
+
+_LONGEST_TEXT = 4 * LONGEST_NAME
+"""Characters of a name whose bytes are all written as `\\DDD`."""
+
 _SPECIAL = frozenset(b""". '@;()"\\""")
 _TOKEN = re.compile(
     r"""(?P<blank>[^\S\n]+)|;[^\n]*|(?P<line>\n)|(?P<brace>[()])
-    |(?P<quoted>"(?:[^"\\\n]|\\.)*")
-    |(?P<word>(?:[^\s;"()\\]|\\.)(?:[^\s;"()\\]|\\.|"(?:[^"\\\n]|\\.)*")*)""",
+    |(?P<quoted>"(?:[^"\\\n]++|\\.)*+")
+    |(?P<word>(?:[^\s;"()\\]|\\.)(?:[^\s;"()\\]++|\\.|"(?:[^"\\\n]++|\\.)*+")*+)""",
     re.ASCII | re.VERBOSE,
 )
 _ESCAPE = re.compile(r"\\(\d{3}|.)|([^\\])", re.DOTALL | re.ASCII)
-_TTL = re.compile(r"(?:\d+[smhdw]?)+", re.ASCII | re.IGNORECASE)
+# There is one way to divide such a text, and so its time grows with it alone.
+_TTL = re.compile(r"(?:\d{1,10}[smhdw]){1,10}(?:\d{1,10})?|\d{1,10}", re.ASCII | re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -97,6 +102,8 @@ def name_from_text(text: str, origin: Name = ROOT) -> Name:
         return origin
     if text == ".":
         return ROOT
+    if len(text) > _LONGEST_TEXT:
+        raise NotARecord(f"{text[:40]!r}… is longer than 255 bytes")
     found, label = b"", b""
     ended = False
     for escaped, plain in _ESCAPE.findall(text):
@@ -145,7 +152,7 @@ def is_ttl(word: str) -> bool:
 def seconds(text: str) -> int:
     """Of `3600` or `1h30m`. Raises NotARecord."""
     if not is_ttl(text):
-        raise NotARecord(f"{text!r} is no number of seconds")
+        raise NotARecord(f"{text[:40]!r} is no number of seconds")
     found = sum(int(count) * _SECONDS[unit.lower()] for count, unit in re.findall(r"(\d+)([a-zA-Z]?)", text))
     if found > _HIGHEST_TTL:
         raise NotARecord(f"{text} are more seconds than a TTL may have")
@@ -154,6 +161,6 @@ def seconds(text: str) -> int:
 
 def unsigned(text: str, size: int) -> bytes:
     """A number in so many bytes, 1, 2 or 4. Raises NotARecord."""
-    if not (text.isascii() and text.isdecimal()) or int(text) >> 8 * size:
-        raise NotARecord(f"{text!r} is no number of {8 * size} bits")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20) or int(text) >> 8 * size:
+        raise NotARecord(f"{text[:40]!r} is no number of {8 * size} bits")
     return pack({1: "!B", 2: "!H", 4: "!I"}[size], int(text))

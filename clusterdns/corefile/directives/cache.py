@@ -138,7 +138,7 @@ def _stale(line: Reading) -> Settings:
     if seconds > LONGEST_STALE:
         line.warn(f"responses are kept for {LONGEST_STALE // 86400} days at most")
     return {
-        "cache.stale-seconds": min(int(seconds), LONGEST_STALE),
+        "cache.stale-seconds": int(min(seconds, LONGEST_STALE)),
         "cache.stale-after-seconds": wait,
         "cache.stale-ttl": STALE_TTL,
     }

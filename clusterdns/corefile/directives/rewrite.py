@@ -131,7 +131,7 @@ def _ttl_rule(reading: Reading, words: list[str], *, stop: bool) -> TtlRule | No
     name, ttl = rest
     lowest, dash, highest = ttl.partition("-")
     bounds = (lowest or "0", (highest or str(HIGHEST_TTL)) if dash else lowest)
-    if ttl in ("", "-") or not all(each.isascii() and each.isdigit() for each in bounds):
+    if ttl in ("", "-") or not all(each.isascii() and each.isdigit() and len(each) <= 20 for each in bounds):
         reading.fault(f"expected a TTL such as 30, 30-60, 30- or -60, not {shown(ttl)}")
         return None
     return TtlRule(name=name, lowest=int(bounds[0]), highest=int(bounds[1]), match=match, stop=stop)

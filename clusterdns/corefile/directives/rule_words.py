@@ -48,7 +48,7 @@ def record_type(reading: Reading, word: str) -> int:
 
 def rcode_number(reading: Reading, word: str) -> int | None:
     """The number of a response code, None if it is none."""
-    if word.isascii() and word.isdigit() and int(word) <= 23:
+    if word.isascii() and word.isdigit() and len(word) <= 4 and int(word) <= 23:
         return int(word)
     if word.upper() in RCODES:
         return RCODES[word.upper()]

@@ -82,6 +82,27 @@ def read(path: Path, content: bytes) -> tuple[list[Found], list[Fault]]:
     return found, faults
 
 
+def check_depth(text: str) -> None:
+    """Whether a YAML text can be read at all; what else may be wrong, its reader tells. Raises TooDeep."""
+    try:
+        _check_depth(text)
+    except TooDeep:
+        raise
+    except yaml.YAMLError:
+        pass
+
+
+class TooDeep(yaml.MarkedYAMLError, ValueError):
+    """A text has more levels than the parser can take."""
+
+    def __init__(self, at: yaml.Event) -> None:
+        super().__init__(problem=f"more than {DEEPEST} levels deep", problem_mark=at.start_mark)  # type: ignore[arg-type] # C's marks too
+        self.line = int(at.start_mark.line) + 1 if at.start_mark else 1
+
+    def __str__(self) -> str:
+        return f"{self.problem}, in line {self.line}"
+
+
 def check_keys(text: str) -> None:
     """Whether no mapping of a YAML text has a key twice. Raises RepeatedKey; for what is no YAML, YAMLError."""
     for node in yaml.compose_all(text, Loader=_Loader):
@@ -188,21 +209,28 @@ DEEPEST = 200
 """Levels of a document: a schema of a custom resource has some 60. The parser, in C, would overrun its stack."""
 MOST_NODES = 1_000_000
 """Values of a document with its aliases written out."""
-_MAY_BE_DEEP = re.compile(rf"(?:[-?:] ){{{DEEPEST}}}|^ {{{DEEPEST}}}", re.MULTILINE)
+_INDENTED = re.compile(rf"^ {{{DEEPEST}}}", re.MULTILINE)
+_OPENING = re.compile(r"[-?:][ \t]")
 
 
 def _check_depth(text: str) -> None:
     """Reads a document that may be deep as a mere stream of events first. Raises YAMLError."""
-    if text.count("[") + text.count("{") <= DEEPEST and not _MAY_BE_DEEP.search(text):
+    if text.count("[") + text.count("{") <= DEEPEST and not _may_be_deep(text):
         return
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
-                raise _fault(f"more than {DEEPEST} levels deep", event)
+                raise TooDeep(event)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def _may_be_deep(text: str) -> bool:
+    """Whether it has lines that open many levels, by themselves or below others."""
+    long = (line for line in text.splitlines() if len(line) > 2 * DEEPEST)
+    return bool(_INDENTED.search(text)) or any(len(_OPENING.findall(line)) > DEEPEST for line in long)
 
 
 def _check_keys(root: yaml.Node | None) -> None:
