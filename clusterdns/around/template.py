@@ -42,7 +42,9 @@ MOST_REPLIES = 1000
 """How many replies are remembered; then all are forgotten."""
 
 MOST_ALIASES = 8
-"""How many CNAME records that templates made are followed one after the other."""
+"""How many CNAME records that templates made are followed one after the other. Those that stand side by side count as
+well, since the ones that each of them leads to would multiply: three at a time once came to 3^8 questions.
+"""
 
 LONGEST_TTL = 0x7FFFFFFF
 
@@ -228,14 +230,15 @@ class _Templater:
             record.ttl = min(max(record.ttl, lowest), highest)
         return message
 
-    def _followed(self, asked: _Asked, message: Message, aliases: Iterable[Resource]) -> Reaction:
+    def _followed(self, asked: _Asked, message: Message, aliases: Sequence[Resource]) -> Reaction:
         """The reply with what the targets of its aliases lead to behind them."""
         edns = Edns(self._dialect.udp_size)
         reactions = []
+        followed = asked.aliases + len(aliases)
         for alias in aliases:
             question = Question(alias.names[0].lower(), asked.query.question.qtype)
             packet = write_query(int.from_bytes(asked.packet[:2], "big"), question.name, question, RD, edns)
-            reactions.append((alias, self.respond(packet, asked.client, asked.aliases + 1)))
+            reactions.append((alias, self.respond(packet, asked.client, followed)))
         if any(isinstance(each, Coroutine) for _, each in reactions):
             return self._followed_later(asked, message, reactions)
         for alias, reply in reactions:
