@@ -61,10 +61,15 @@ async def settled(followed: Followed) -> None:
 async def replacing(followed: Followed, *resources: str) -> AsyncIterator[None]:
     """What happens in here makes the follower begin anew with these resources (all, unless named)."""
     before = {each.resource: each.restarts for each in followed.cluster.health}
+    watches = followed.api.watches
+    former = {each.resource: watches(each.resource) for each in followed.cluster.health}
     yield
     for each in followed.cluster.health:
         if not resources or each.resource.startswith(resources):
             await until(lambda each=each: each.restarts > before[each.resource], f"{each.resource} again")
+            await until(
+                lambda each=each: watches(each.resource).isdisjoint(former[each.resource]), f"{each.resource} anew"
+            )
     await settled(followed)
 
 

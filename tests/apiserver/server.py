@@ -229,6 +229,10 @@ class ApiServer:
         """All of them, in the order in which they came."""
         return self._answers.requests
 
+    def watches(self, resource: str) -> frozenset[Watch]:
+        """Those that have not ended, as far as this server has noticed."""
+        return frozenset(self._of(resource.partition(".")[0]))
+
     def watching(self, resource: str | None = None) -> int:
         """How many watches are open, and have somebody at their other end."""
         ends = [self._answers.watches[each].transport for each in self._of(resource)]
