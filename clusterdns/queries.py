@@ -74,6 +74,16 @@ def read_query(packet: bytes) -> Query:
     return Query(flags, Question(packet[HEADER : name_end + 1].lower(), qtype, qclass), edns, name_end)
 
 
+def read_plain_query(packet: bytes) -> Query | None:
+    """The query in a packet, if what it asks decides what is said; None if that is an error, or nothing."""
+    try:
+        query = read_query(packet)
+    except FormatError:
+        return None
+    is_plain = query.opcode == OPCODE_QUERY and not query.is_response and not (query.edns and query.edns.version)
+    return query if is_plain else None
+
+
 def write_query(number: int, name: bytes, question: Question, flags: int, edns: Edns | None) -> bytes:
     """A query of our own. `number` is its ID; `name` is the question's, in the letter case that is wanted."""
     opt = b""

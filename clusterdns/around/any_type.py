@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clusterdns import wire
-from clusterdns.queries import HEADER, OPCODE_QUERY, FormatError, read_query
+from clusterdns.queries import HEADER, read_plain_query
 from clusterdns.records import CLASS_IN, Answer, Record, Type
 
 if TYPE_CHECKING:
@@ -27,15 +27,10 @@ def sparing_of_any(respond: Respond, dialect: Dialect, *, stream: bool) -> Respo
         name_end = packet.find(0, HEADER)
         if packet[name_end + 1 : name_end + 3] != _ANY:
             return respond(packet, client)
-        try:
-            query = read_query(packet)
-        except FormatError:
+        query = read_plain_query(packet)
+        if query is None or (query.question.qtype, query.question.qclass) != (Type.ANY, CLASS_IN):
             return respond(packet, client)
-        question = query.question
-        is_plain = query.opcode == OPCODE_QUERY and not query.is_response and not (query.edns and query.edns.version)
-        if not is_plain or question.qtype != Type.ANY or question.qclass != CLASS_IN:
-            return respond(packet, client)
-        answer = Answer(records=(Record(question.name, Type.HINFO, TTL, STRINGS),), authoritative=False)
+        answer = Answer(records=(Record(query.question.name, Type.HINFO, TTL, STRINGS),), authoritative=False)
         return wire.encode(query, answer, None, dialect, stream=stream).to(packet, query.name_end)
 
     return sparing

@@ -10,7 +10,7 @@ from msgspec import Struct
 from clusterdns import wire
 from clusterdns.around.message import Message, resource
 from clusterdns.names import from_text
-from clusterdns.queries import HEADER, OPCODE_QUERY, QR, RA, FormatError, read_query
+from clusterdns.queries import HEADER, QR, RA, read_plain_query
 from clusterdns.records import Type
 from clusterdns.responses import terms
 from clusterdns.zones.text import CLASSES
@@ -47,12 +47,8 @@ def telling_identity(respond: Respond, identity: Identity, dialect: Dialect, *, 
         name_end = packet.find(0, HEADER)
         if packet[name_end + 1 : name_end + 5] != _TEXT_OF_CHAOS:
             return respond(packet, client)
-        try:
-            query = read_query(packet)
-        except FormatError:
-            return respond(packet, client)
-        is_plain = query.opcode == OPCODE_QUERY and not query.is_response and not (query.edns and query.edns.version)
-        if not is_plain or query.question.name not in texts:
+        query = read_plain_query(packet)
+        if query is None or query.question.name not in texts:
             return respond(packet, client)
         return _told(packet, query, texts[query.question.name])
 

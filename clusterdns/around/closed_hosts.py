@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from clusterdns import wire
 from clusterdns.names import ROOT, Name, ancestors
-from clusterdns.queries import HEADER, OPCODE_QUERY, FormatError, read_query
+from clusterdns.queries import HEADER, read_plain_query
 from clusterdns.records import CLASS_IN, Answer, Rcode, Reason, Type
 
 if TYPE_CHECKING:
@@ -58,19 +58,10 @@ def closing(
         name_end = packet.find(0, HEADER)
         if packet[name_end + 1 : name_end + 3] == _PTR:
             return respond(packet, client)
-        try:
-            query = read_query(packet)
-        except FormatError:
+        query = read_plain_query(packet)
+        if query is None or query.question.qclass != CLASS_IN or query.question.qtype == Type.PTR:
             return respond(packet, client)
-        question = query.question
-        is_plain = query.opcode == OPCODE_QUERY and not query.is_response and not (query.edns and query.edns.version)
-        if (
-            not is_plain
-            or question.qclass != CLASS_IN
-            or question.qtype == Type.PTR
-            or is_host(question.name)
-            or not claim.holds(question.name)
-        ):
+        if is_host(query.question.name) or not claim.holds(query.question.name):
             return respond(packet, client)
         return wire.encode(query, _MISSING, None, dialect, stream=stream).to(packet, query.name_end)
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from clusterdns import wire
 from clusterdns.around.message import Message, has_question, read_message
-from clusterdns.queries import AA, AD, HEADER, OPCODE_QUERY, FormatError, read_query
+from clusterdns.queries import AA, AD, HEADER, FormatError, read_plain_query
 from clusterdns.records import CLASS_IN, Rcode, Type
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from clusterdns.respond import Client, Reaction, Respond
     from clusterdns.wire import Dialect
 
-LONGEST_TTL = 600
-"""Seconds; where no SOA record says how long the AAAA records are missing (RFC 6147 section 5.1.7)."""
+UNSAID_SECONDS = 600
+"""Where no SOA record says how long the AAAA records are missing (RFC 6147 section 5.1.7)."""
 
 Coming: TypeAlias = Coroutine[Any, Any, bytes | None]
 """A reply that is still to come."""
@@ -71,13 +71,8 @@ def translating(respond: Respond, given: Translation, dialect: Dialect, *, strea
         name_end = packet.find(0, HEADER)
         if packet[name_end + 1 : name_end + 5] != _ADDRESS_IN_IPV6 or not (given.allow_ipv4 or _is_over_ipv6(client)):
             return respond(packet, client)
-        try:
-            query = read_query(packet)
-        except FormatError:
-            return respond(packet, client)
-        question = query.question
-        is_plain = query.opcode == OPCODE_QUERY and not query.is_response and not (query.edns and query.edns.version)
-        if not is_plain or (question.qtype, question.qclass) != (Type.AAAA, CLASS_IN):
+        query = read_plain_query(packet)
+        if query is None or (query.question.qtype, query.question.qclass) != (Type.AAAA, CLASS_IN):
             return respond(packet, client)
         reaction = respond(packet, client)
         if isinstance(reaction, Coroutine):
@@ -129,7 +124,7 @@ def _missing_for(reply: bytes | None, *, translate_all: bool) -> int | None:
         return None
     if any(each.rtype == Type.AAAA for each in message.answer) and not translate_all:
         return None
-    return min([each.ttl for each in message.authority if each.rtype == Type.SOA], default=LONGEST_TTL)
+    return min([each.ttl for each in message.authority if each.rtype == Type.SOA], default=UNSAID_SECONDS)
 
 
 def _read(reply: bytes | None) -> Message | None:

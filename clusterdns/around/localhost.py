@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from clusterdns import names, wire
 from clusterdns.names import LONGEST_NAME
-from clusterdns.queries import HEADER, OPCODE_QUERY, FormatError, read_query
+from clusterdns.queries import HEADER, read_plain_query
 from clusterdns.records import CLASS_IN, Answer, Rcode, Record, Soa, Type
 
 if TYPE_CHECKING:
@@ -35,13 +35,10 @@ def answering_localhost(respond: Respond, dialect: Dialect, *, stream: bool) -> 
         name = packet[HEADER : packet.find(0, HEADER) + 1].lower()
         if not (name.startswith(_LABEL) or name.endswith(_ZONES)) or len(name) > LONGEST_NAME:
             return respond(packet, client)
-        try:
-            query = read_query(packet)
-        except FormatError:
+        query = read_plain_query(packet)
+        if query is None or query.question.qclass != CLASS_IN:
             return respond(packet, client)
-        question = query.question
-        is_plain = query.opcode == OPCODE_QUERY and not query.is_response and not (query.edns and query.edns.version)
-        answer = _answer(question.name, question.qtype) if is_plain and question.qclass == CLASS_IN else None
+        answer = _answer(query.question.name, query.question.qtype)
         if answer is None:
             return respond(packet, client)
         return wire.encode(query, answer, None, dialect, stream=stream).to(packet, query.name_end)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clusterdns import names, wire
 from clusterdns.around.message import Message, Resource
 from clusterdns.names import LONGEST_NAME, ROOT
-from clusterdns.queries import AA, HEADER, OPCODE_QUERY, QR, FormatError, read_query
+from clusterdns.queries import AA, HEADER, QR, read_plain_query
 from clusterdns.records import CLASS_IN, Type
 from clusterdns.responses import terms
 
@@ -29,12 +29,8 @@ def telling_clients(
     """The responder, which is asked only for names that somebody answers for."""
 
     def told(packet: bytes, client: Client) -> Reaction:
-        try:
-            query = read_query(packet)
-        except FormatError:
-            return respond(packet, client)
-        is_plain = query.opcode == OPCODE_QUERY and not query.is_response and not (query.edns and query.edns.version)
-        if not is_plain or query.question.qclass != CLASS_IN or is_answered_for(query.question.name):
+        query = read_plain_query(packet)
+        if query is None or query.question.qclass != CLASS_IN or is_answered_for(query.question.name):
             return respond(packet, client)
         asked = terms(query, dialect, wire.LARGEST if stream else wire.udp_space(query, dialect))
         message = Message(QR | AA | asked.echoed, [], [], _of_client(packet, query, client, stream=stream), asked.opt)
