@@ -16,14 +16,26 @@ import msgspec
 from msgspec import Struct, field
 
 from clusterdns import names, selectors
-from clusterdns.around import acl, dns64, expressions, header, nsid, patterns, query_log, renaming, rewrite, template
+from clusterdns.around import (
+    acl,
+    dns64,
+    expressions,
+    header,
+    nsid,
+    patterns,
+    query_log,
+    renaming,
+    rewrite,
+    rewrite_rules,
+    template,
+)
 from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
 from clusterdns.presentation import rcode_number
+from clusterdns.records import LONGEST_TTL
 from clusterdns.sources.manifests.files import RepeatedKey, TooDeep, check_depth, check_keys
 from clusterdns.wire import Dialect
-from clusterdns.zones import LONGEST_TTL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -428,7 +440,7 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     acl: tuple[acl.Rule, ...] = ()
     """Which clients are answered: the first rule that fits decides, and what none decides is allowed."""
 
-    rewrite: tuple[rewrite.Rule, ...] = ()
+    rewrite: tuple[rewrite_rules.Rule, ...] = ()
     """What questions are turned into before they are answered."""
 
     template: tuple[template.Template, ...] = ()

@@ -37,6 +37,9 @@ class Type(IntEnum):
 
 CLASS_IN = 1
 
+LONGEST_TTL = 0x7FFFFFFF
+"""Seconds (RFC 2181 section 8)."""
+
 
 class Rcode(IntEnum):
     """RFC 1035 section 4.1.1, RFC 6891 section 9."""

@@ -15,7 +15,7 @@ from msgspec.structs import astuple, replace
 
 from clusterdns.names import LONGEST_LABEL, LONGEST_NAME, ROOT, Name
 from clusterdns.queries import AA, AD, CD, DO, HEADER, OPCODE, QR, RA, RD, TC, FormatError
-from clusterdns.records import CLASS_IN, Rcode, Reason, Record, Type
+from clusterdns.records import CLASS_IN, LONGEST_TTL, Rcode, Reason, Record, Type
 from clusterdns.wire import EXTENDED_ERROR, extended_error
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ MOST_RECORDS = 1000
 # many names there are.
 NAMES_IN_DATA = {2: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 1), 6: (0, 2), 7: (0, 1), 8: (0, 1), 9: (0, 1), 12: (0, 1),
                   14: (0, 2), 15: (2, 1)}  # fmt: skip
-
-_LARGEST_TTL = 0x7FFFFFFF
 
 
 class Terms(Struct, frozen=True):
@@ -343,7 +341,7 @@ def read_response(packet: bytes, question: Question) -> Response:
 
 def _read_ttl(ttl: int) -> int:
     """One with the highest bit set is 0 (RFC 2181 section 8)."""
-    return 0 if ttl > _LARGEST_TTL else ttl
+    return 0 if ttl > LONGEST_TTL else ttl
 
 
 class _Record(Struct):

@@ -16,20 +16,17 @@ from hypothesis import strategies as st
 
 from clusterdns.around.message import read_message
 from clusterdns.around.options import EdnsRule
-from clusterdns.around.rewrite import (
-    MOST_NAMES,
-    MOST_REPLIES,
+from clusterdns.around.renaming import NotARule
+from clusterdns.around.rewrite import MOST_NAMES, MOST_REPLIES, relayed_options, rewriting
+from clusterdns.around.rewrite_rules import (
     AnswerRule,
     ClassRule,
     CnameRule,
     NameRule,
-    NotARule,
     NotSupported,
     RcodeRule,
     TtlRule,
     TypeRule,
-    relayed_options,
-    rewriting,
 )
 from clusterdns.wire import Dialect
 from tests.cluster import Server, expect

@@ -1,36 +1,37 @@
 """Questions rewritten on their way in, and what was rewritten undone on the way out.
 
-The client gets its own question back. What else of the reply is undone, a rule says: `exact` rules put the names of the
-answer back by themselves, the others do with `auto` or with patterns of their own. A name that was rewritten twice is
-undone in the reverse order. Rules see a name as text, in lower case and with its last dot.
+The client gets its own question back. What else of the reply is undone, its rules say (rewrite_rules.py). A name that
+was rewritten twice is undone in the reverse order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from struct import pack, unpack
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Coroutine
+from struct import pack
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from clusterdns import wire
 from clusterdns.around.aliases import first_turn
-from clusterdns.around.message import Message, has_question, read_message
-from clusterdns.around.options import Asker, EdnsRule, Options, edit, read_options, with_options
-from clusterdns.around.patterns import NotAPattern
+from clusterdns.around.message import has_question, read_message
+from clusterdns.around.options import Asker, EdnsRule, Options, read_options, with_options
 from clusterdns.around.reactions import worked_on
-from clusterdns.around.renaming import Match, NotARule, Rename, by_pattern, renamer, within
+from clusterdns.around.renaming import Rename
+from clusterdns.around.rewrite_rules import Asked, ClassRule, TypeRule, Undo, steps_of
 from clusterdns.names import Name
 from clusterdns.queries import HEADER, OPCODE_QUERY, FormatError, read_query
 from clusterdns.records import Answer, Rcode, Reason
 from clusterdns.zones.text import NotARecord, name_from_text, name_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clusterdns.around.message import Message
+    from clusterdns.around.rewrite_rules import Rule, Step
     from clusterdns.queries import Query
     from clusterdns.respond import Client, Reaction, Respond
     from clusterdns.wire import Dialect
-
-MOST_RULES = 1000
 
 MOST_NAMES = 10_000
 """How many names are remembered by what the rules make of them; then all are forgotten."""
@@ -41,82 +42,13 @@ MOST_REPLIES = 1000
 LARGEST_REPLY = 1232
 """Bytes of a reply that is remembered."""
 
-HIGHEST_TTL = 0x7FFFFFFF
-
-
-class AnswerRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """Rewrites names of the reply: the owners of its records, or the names that their data leads to."""
-
-    part: Literal["name", "value"]
-    pattern: str
-    replacement: str
-    """With `{1}` for what the first group matched, and so on."""
-
-
-class NameRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="name"):
-    name: str
-    replacement: str
-    """With `{1}` for what the first group of a `regex` matched, and so on."""
-    match: Match = "exact"
-    stop: bool = True
-    """Whether the rules behind it are left out once it has matched."""
-    auto: bool = False
-    """Whether names of the reply are put back; `exact` rules always do."""
-    answers: tuple[AnswerRule, ...] = ()
-
-
-class TtlRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="ttl"):
-    """Keeps the TTLs of the reply within bounds, in seconds."""
-
-    name: str
-    lowest: int
-    highest: int
-    match: Match = "exact"
-    stop: bool = True
-
-
-class RcodeRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="rcode"):
-    name: str
-    rcode: int
-    replacement: int
-    match: Match = "exact"
-    stop: bool = True
-
-
-class TypeRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="type"):
-    rtype: int
-    replacement: int
-    stop: bool = True
-
-
-class ClassRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="class"):
-    rclass: int
-    replacement: int
-    stop: bool = True
-
-
-class CnameRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag="cname"):
-    """Lets an alias in the answer lead elsewhere, and answers with what is there."""
-
-    target: str
-    replacement: str
-    match: Match = "exact"
-    stop: bool = True
-
-
-Rule: TypeAlias = NameRule | TtlRule | RcodeRule | TypeRule | ClassRule | EdnsRule | CnameRule
-
-
-class NotSupported(NotARule):
-    """A rule that only CoreDNS can follow."""
-
 
 def rewriting(respond: Respond, rules: Sequence[Rule], dialect: Dialect, *, stream: bool) -> Respond:
     """The responder behind these rules, which are tried in their order. Raises NotARule.
 
     stream: whether replies may be as long as TCP takes them.
     """
-    steps = _steps(rules)
+    steps = steps_of(rules)
     if not steps:
         return respond
     rewriter = _Rewriter(respond, steps, dialect, stream=stream)
@@ -143,28 +75,6 @@ def rewriting(respond: Respond, rules: Sequence[Rule], dialect: Dialect, *, stre
 def relayed_options(rules: Sequence[Rule]) -> frozenset[int]:
     """The codes of the EDNS options that these rules are about: upstreams are told them."""
     return frozenset(each.number for each in rules if isinstance(each, EdnsRule))
-
-
-Undo: TypeAlias = Callable[[Message], None]
-
-
-class _Asked(Struct):
-    """A question on its way through the rules."""
-
-    name: str
-    qtype: int
-    qclass: int
-    asker: Asker
-    options: Options | None
-    """Of EDNS; None if they can not be changed."""
-    undo: tuple[Undo, ...] = ()
-    """What to do to the reply, the last first."""
-    leads: tuple[Rename, ...] = ()
-    """Where aliases of the reply are led instead."""
-
-
-Step: TypeAlias = Callable[[_Asked], bool]
-"""Follows a rule, and says whether that was the last one."""
 
 
 class _Plan(Struct, frozen=True):
@@ -220,7 +130,7 @@ class _Rewriter:
         before = read_options(packet, query)
         options = None if before is None else list(before)
         asker = Asker(query, client, self._stream)
-        asked = _Asked(text, question.qtype, question.qclass, asker, options)
+        asked = Asked(text, question.qtype, question.qclass, asker, options)
         for step in self._steps:
             if step(asked):
                 break
@@ -301,166 +211,3 @@ class _Rewriter:
             return wire.write_error(packet)
         failed = Answer(rcode=Rcode.SERVFAIL, authoritative=False, reason=Reason(reason))
         return wire.encode(query, failed, None, self._dialect, stream=self._stream).to(packet, query.name_end)
-
-
-# Rules, made ready
-
-
-def _steps(rules: Sequence[Rule]) -> list[Step]:
-    if len(rules) > MOST_RULES:
-        raise NotARule(f"rewrite: {len(rules)} rules, more than {MOST_RULES}")
-    found = []
-    for number, rule in enumerate(rules, 1):
-        try:
-            found.append(_step(rule))
-        except NotSupported as error:
-            raise NotSupported(f"rewrite rule {number}: {error}") from error
-        except (NotAPattern, NotARule) as error:
-            raise NotARule(f"rewrite rule {number}: {error}") from error
-    return found
-
-
-def _step(rule: Rule) -> Step:
-    match rule:
-        case NameRule():
-            return _name_step(rule)
-        case TtlRule():
-            if not 0 <= rule.lowest <= rule.highest <= HIGHEST_TTL:
-                raise NotARule(f"{rule.lowest}-{rule.highest} is no range of TTLs")
-            return _reply_step(rule, _ttls_within(rule.lowest, rule.highest))
-        case RcodeRule():
-            if not (0 <= rule.rcode <= 0xF and 0 <= rule.replacement <= 0xF):
-                raise NotSupported("only the rcodes 0 to 15 can be rewritten")
-            return _reply_step(rule, _other_rcode(rule.rcode, rule.replacement))
-        case TypeRule() | ClassRule():
-            return _typed_step(rule)
-        case EdnsRule():
-            return _options_step(rule)
-        case CnameRule():
-            return _leading_step(rule)
-
-
-def _name_step(rule: NameRule) -> Step:
-    rename = renamer(rule.match, rule.name, rule.replacement)
-    is_exact = rule.match == "exact"
-    if rule.auto and not is_exact and any(each.part == "name" for each in rule.answers):
-        raise NotARule("names of the answer are put back either automatically or by patterns of their own")
-    undo = [
-        (_rename_owners if each.part == "name" else _rename_values)(by_pattern(each.pattern, each.replacement))
-        for each in rule.answers
-    ]
-    if rule.auto and rule.match == "suffix":
-        undo = [*_put_back(renamer("suffix", rule.replacement, rule.name)), *undo]
-    always = rule.match != "suffix" and (rule.auto or is_exact)
-
-    def step(asked: _Asked) -> bool:
-        renamed = rename(asked.name)
-        if renamed is None:
-            return False
-        back = _put_back(within(renamed, asked.name)) if always else ()
-        asked.undo = (*asked.undo, *back, *undo)
-        asked.name = renamed
-        return rule.stop
-
-    return step
-
-
-def _reply_step(rule: TtlRule | RcodeRule, undo: Undo) -> Step:
-    matches = renamer(rule.match, rule.name, ".")
-
-    def step(asked: _Asked) -> bool:
-        if matches(asked.name) is None:
-            return False
-        asked.undo = (*asked.undo, undo)
-        return rule.stop
-
-    return step
-
-
-def _typed_step(rule: TypeRule | ClassRule) -> Step:
-    numbers = (rule.rtype if isinstance(rule, TypeRule) else rule.rclass, rule.replacement)
-    if not all(0 <= each <= 0xFFFF for each in numbers):
-        raise NotARule(f"{numbers[0]}, {numbers[1]}: a {rule.__struct_config__.tag} is a number from 0 to 65535")
-
-    def step(asked: _Asked) -> bool:
-        if isinstance(rule, TypeRule):
-            if asked.qtype != rule.rtype:
-                return False
-            asked.qtype = rule.replacement
-        else:
-            if asked.qclass != rule.rclass:
-                return False
-            asked.qclass = rule.replacement
-        return rule.stop
-
-    return step
-
-
-def _options_step(rule: EdnsRule) -> Step:
-    follow = edit(rule)
-
-    def step(asked: _Asked) -> bool:
-        if asked.options is None or not follow(asked.options, asked.asker):
-            return False
-        return rule.stop
-
-    return step
-
-
-def _leading_step(rule: CnameRule) -> Step:
-    lead = renamer(rule.match, rule.target, rule.replacement)
-
-    def step(asked: _Asked) -> bool:
-        asked.leads = (*asked.leads, lead)
-        return rule.stop
-
-    return step
-
-
-# Replies, changed in place
-
-
-def _put_back(rename: Rename) -> tuple[Undo, Undo]:
-    return _rename_owners(rename), _rename_values(rename)
-
-
-def _rename_owners(rename: Rename) -> Undo:
-    def undo(message: Message) -> None:
-        for record in message.records():
-            record.owner = _renamed(record.owner, rename)
-
-    return undo
-
-
-def _rename_values(rename: Rename) -> Undo:
-    """The first name in the data of each record: where it leads to; of a SOA record, the name server."""
-
-    def undo(message: Message) -> None:
-        for record in message.records():
-            if record.names:
-                record.names = (_renamed(record.names[0], rename), *record.names[1:])
-
-    return undo
-
-
-def _renamed(name: Name, rename: Rename) -> Name:
-    """Raises NotARecord."""
-    renamed = rename(name_text(name).lower())
-    return name if renamed is None else name_from_text(renamed)
-
-
-def _ttls_within(lowest: int, highest: int) -> Undo:
-    def undo(message: Message) -> None:
-        for record in message.records():
-            record.ttl = max(lowest, min(record.ttl, highest))
-
-    return undo
-
-
-def _other_rcode(rcode: int, replacement: int) -> Undo:
-    def undo(message: Message) -> None:
-        upper = unpack("!B", message.opt[5:6])[0] if message.opt else 0
-        if upper == 0 and message.flags & 0xF == rcode:
-            message.flags = message.flags & ~0xF | replacement
-
-    return undo

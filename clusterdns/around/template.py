@@ -22,7 +22,7 @@ from clusterdns.around.zone_text import record_from_text
 from clusterdns.names import Name, ancestors
 from clusterdns.presentation import type_text
 from clusterdns.queries import AA, HEADER, OPCODE_QUERY, QR, RA, RD, Edns, FormatError, read_query, write_query
-from clusterdns.records import CLASS_IN, Answer, Question, Rcode, Reason, Type
+from clusterdns.records import CLASS_IN, LONGEST_TTL, Answer, Question, Rcode, Reason, Type
 from clusterdns.responses import MOST_ERRORS, Terms, terms
 from clusterdns.zones.text import CLASSES, NotARecord, name_from_text, name_text
 
@@ -45,8 +45,6 @@ MOST_ALIASES = 8
 """How many CNAME records that templates made are followed one after the other. Those that stand side by side count as
 well, since the ones that each of them leads to would multiply: three at a time once came to 3^8 questions.
 """
-
-LONGEST_TTL = 0x7FFFFFFF
 
 ANY_CLASS = CLASSES["ANY"]
 _CLASS_TEXT = {number: text for text, number in CLASSES.items()}

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from clusterdns.names import Name
+from clusterdns.records import LONGEST_TTL
 from clusterdns.stamps import POLL_SECONDS, Stamp, rested, stamp
-from clusterdns.zones import LONGEST_TTL, MasterFileError, ServedZone, ZoneData, make_zone, read_records
+from clusterdns.zones import MasterFileError, ServedZone, ZoneData, make_zone, read_records
 from clusterdns.zones.text import name_text
 
 if TYPE_CHECKING:

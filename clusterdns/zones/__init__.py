@@ -6,7 +6,7 @@ names     record    a file
 """
 
 from clusterdns.zones.master_file import MasterFileError, read_records
-from clusterdns.zones.served import LONGEST_TTL, ServedZone, ServedZones
+from clusterdns.zones.served import ServedZone, ServedZones
 from clusterdns.zones.zone import ZoneData, make_zone
 
-__all__ = ["LONGEST_TTL", "MasterFileError", "ServedZone", "ServedZones", "ZoneData", "make_zone", "read_records"]
+__all__ = ["MasterFileError", "ServedZone", "ServedZones", "ZoneData", "make_zone", "read_records"]

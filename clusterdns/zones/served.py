@@ -8,13 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clusterdns.names import Name, ancestors
-from clusterdns.records import Answer, Question, Rcode, Reason, ReasonCode
+from clusterdns.records import LONGEST_TTL, Answer, Question, Rcode, Reason, ReasonCode
 from clusterdns.zones.zone import ZoneData, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-LONGEST_TTL = 0x7FFFFFFF
 
 MOST_ANSWERS = 10_000
 """How many answers are remembered; then all are forgotten."""

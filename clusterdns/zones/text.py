@@ -11,14 +11,12 @@ from struct import pack
 from typing import TYPE_CHECKING
 
 from clusterdns.names import LONGEST_LABEL, LONGEST_NAME, ROOT, Name, labels
-from clusterdns.records import CLASS_IN
+from clusterdns.records import CLASS_IN, LONGEST_TTL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLASSES = {"IN": CLASS_IN, "CH": 3, "HS": 4, "NONE": 254, "ANY": 255}
-
-_HIGHEST_TTL = 0x7FFFFFFF
 
 _LONGEST_TEXT = 4 * LONGEST_NAME
 """Characters of a name whose bytes are all written as `\\DDD`."""
@@ -154,7 +152,7 @@ def seconds(text: str) -> int:
     if not is_ttl(text):
         raise NotARecord(f"{text[:40]!r} is no number of seconds")
     found = sum(int(count) * _SECONDS[unit.lower()] for count, unit in re.findall(r"(\d+)([a-zA-Z]?)", text))
-    if found > _HIGHEST_TTL:
+    if found > LONGEST_TTL:
         raise NotARecord(f"{text} are more seconds than a TTL may have")
     return found
 

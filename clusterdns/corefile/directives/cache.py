@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from clusterdns import names
 from clusterdns.corefile.settings import Settings, zone_texts
 from clusterdns.corefile.words import shown
+from clusterdns.records import LONGEST_TTL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +107,7 @@ def _bounds(line: Reading, kind: _Kind) -> None:
     for word, attribute, what, least in zip(
         line.words[1:], ("ttl", "lowest"), ("a TTL in seconds", "a lowest TTL in seconds"), (1, 0), strict=False
     ):
-        if (seconds := line.number(word, what, least, 0x7FFFFFFF)) is not None:
+        if (seconds := line.number(word, what, least, LONGEST_TTL)) is not None:
             setattr(kind, attribute, seconds)
 
 

@@ -8,8 +8,8 @@ import msgspec
 
 from clusterdns.around.options import Action, EdnsRule, Kind
 from clusterdns.around.renaming import Match
-from clusterdns.around.rewrite import (
-    HIGHEST_TTL,
+from clusterdns.around.rewrite import rewriting
+from clusterdns.around.rewrite_rules import (
     AnswerRule,
     ClassRule,
     CnameRule,
@@ -18,10 +18,10 @@ from clusterdns.around.rewrite import (
     Rule,
     TtlRule,
     TypeRule,
-    rewriting,
 )
 from clusterdns.corefile.directives.rule_words import can_be_followed, nobody, rcode_number, record_type
 from clusterdns.corefile.words import shown
+from clusterdns.records import LONGEST_TTL
 from clusterdns.wire import Dialect
 from clusterdns.zones.text import CLASSES
 
@@ -130,7 +130,7 @@ def _ttl_rule(reading: Reading, words: list[str], *, stop: bool) -> TtlRule | No
         return None
     name, ttl = rest
     lowest, dash, highest = ttl.partition("-")
-    bounds = (lowest or "0", (highest or str(HIGHEST_TTL)) if dash else lowest)
+    bounds = (lowest or "0", (highest or str(LONGEST_TTL)) if dash else lowest)
     if ttl in ("", "-") or not all(each.isascii() and each.isdigit() and len(each) <= 20 for each in bounds):
         reading.fault(f"expected a TTL such as 30, 30-60, 30- or -60, not {shown(ttl)}")
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clusterdns.around.rewrite import NotSupported
+from clusterdns.around.rewrite_rules import NotSupported
 from clusterdns.corefile.words import shown
 from clusterdns.presentation import type_number
 
