@@ -2,9 +2,9 @@
 
 This is the one place where parts are put together: a source feeds the indexes, an index answers, the server asks.
 
-    routes, certificates  ->  answering  ->  views, listeners  ->  running      ->  serving
-    upstreams of a block,     one block      pages, sockets        all blocks,      from the first configuration
-    TLS for them and us                                            their source     to the last signal
+    indexes, routes,           ->  answering  ->  views, listeners  ->  running      ->  serving
+    certificates, network files    one block      pages, sockets        all blocks,      from the first configuration
+    what a block is made of                                             their source     to the last signal
 """
 
 from clusterdns.app.answering import Answering

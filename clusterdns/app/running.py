@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from clusterdns import __version__, config
 from clusterdns.app import certificates, network_files
-from clusterdns.app.answering import Answering, kinds
+from clusterdns.app.answering import Answering
+from clusterdns.app.indexes import kinds
 from clusterdns.app.listeners import Listeners
 from clusterdns.consolidation import Consolidating
 from clusterdns.events import Listed, Put
