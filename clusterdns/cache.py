@@ -61,12 +61,29 @@ class CacheLimits(Struct, frozen=True):
     """Zones of which neither absences nor failures are kept."""
 
 
+class Counts(Struct, eq=False):
+    """What became of the queries for names of others. They go on being counted here when the cache is another one."""
+
+    hits: int = 0
+    denial_hits: int = 0
+    """Of these, those that were told that there is nothing."""
+    misses: int = 0
+    evictions: int = 0
+    """Entries that had to make room before their time."""
+    denial_evictions: int = 0
+    stale: int = 0
+    prefetched: int = 0
+    rejected: int = 0
+    """Queries that were not let in, since too many waited."""
+
+
 class Entry(Struct, eq=False):
     """A response in its time. Times are those of the cache's clock."""
 
     response: Response
     stored_at: float
     expires_at: float
+    is_denial: bool
     refresh_at: float
     """From then on it is not simply given: its hits are looked at, or it may have to be asked for again."""
     prefetch_at: float
@@ -93,31 +110,45 @@ class Entry(Struct, eq=False):
 class _LeastRecentlyUsed(LRUCache[bytes, Entry]):
     """Bounded in bytes by itself; a missing key is no exception to us."""
 
-    evictions = 0
+    def __init__(self, most_bytes: int, counts: Counts) -> None:
+        super().__init__(most_bytes, getsizeof=lambda entry: entry.weight)
+        self.denials = 0
+        self._counts = counts
 
     def __missing__(self, key: bytes) -> None:  # type: ignore[override]
         return None
 
+    def __setitem__(self, key: bytes, entry: Entry) -> None:
+        if key in self:
+            del self[key]
+        super().__setitem__(key, entry)
+        self.denials += entry.is_denial
+
+    def __delitem__(self, key: bytes) -> None:
+        self.denials -= self[key].is_denial
+        super().__delitem__(key)
+
     def popitem(self) -> tuple[bytes, Entry]:
-        self.evictions += 1
-        return super().popitem()
+        key, entry = super().popitem()
+        self._counts.evictions += 1
+        self._counts.denial_evictions += entry.is_denial
+        return key, entry
 
 
 class Cache:
-    def __init__(self, limits: CacheLimits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: CacheLimits, clock: Callable[[], float], counts: Counts | None = None) -> None:
         self.clock = clock
         self.limits = limits
-        self.hits = 0
-        self.misses = 0
-        self._kept = _LeastRecentlyUsed(limits.bytes, getsizeof=lambda entry: entry.weight)
+        self.counts = counts or Counts()
+        self._kept = _LeastRecentlyUsed(limits.bytes, self.counts)
 
     def __len__(self) -> int:
         return len(self._kept)
 
     @property
-    def evictions(self) -> int:
-        """Entries that had to make room before their time."""
-        return self._kept.evictions
+    def denials(self) -> int:
+        """Of the entries, those that say that there is nothing."""
+        return self._kept.denials
 
     @property
     def size(self) -> int:
@@ -165,6 +196,7 @@ class Cache:
             kept.timeless() if limits.keep_ttl else kept,
             now,
             now + lifetime,
+            response.is_denial,
             refresh_at,
             prefetch_at,
             hits=hits,
@@ -178,7 +210,7 @@ class Cache:
         return response
 
     def clear(self) -> None:
-        self._kept.clear()
+        self._kept = _LeastRecentlyUsed(self.limits.bytes, self.counts)
 
     def _lifetime(self, response: Response) -> float:
         """Seconds; 0 for what must not be kept."""

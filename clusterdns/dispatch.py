@@ -35,20 +35,22 @@ class View(Struct, frozen=True):
     """None: it takes all queries."""
 
 
-def viewed(blocks: Mapping[Name, Sequence[View]]) -> Respond:
+def viewed(blocks: Mapping[Name, Sequence[View]], refusing: Respond | None = None) -> Respond:
     """What answers on an address: by zone, its blocks in their order.
 
     Where none of them takes a query, the next shorter zone may.
+
+    refusing: what answers those that nobody takes, if it is not just `refuse`.
     """
     if all(each[0].holds is None for each in blocks.values()):
-        return dispatcher({zone: each[0].respond for zone, each in blocks.items()})
+        return dispatcher({zone: each[0].respond for zone, each in blocks.items()}, refusing)
 
     def respond(packet: bytes, client: Client) -> Reaction:
         for zone in _enclosing(packet):
             for each in blocks.get(zone, ()):
                 if each.holds is None or each.holds(packet, client):
                     return each.respond(packet, client)
-        return _refuse(packet)
+        return (refusing or refuse)(packet, client)
 
     return respond
 
@@ -64,8 +66,11 @@ def _enclosing(packet: bytes) -> Iterator[Name]:
         start += 1 + name[start]
 
 
-def dispatcher(blocks: Mapping[Name, Respond]) -> Respond:
-    """What answers on an address: by zone, what answers its queries. A query that is in none of them is refused."""
+def dispatcher(blocks: Mapping[Name, Respond], refusing: Respond | None = None) -> Respond:
+    """What answers on an address: by zone, what answers its queries.
+
+    refusing: what answers those that are in none of them, if it is not just `refuse`.
+    """
     if list(blocks) == [ROOT]:
         return blocks[ROOT]
     block_of = blocks.get
@@ -82,12 +87,13 @@ def dispatcher(blocks: Mapping[Name, Respond]) -> Respond:
             if not name[start] or name[start] > LONGEST_LABEL:
                 break
             start += 1 + name[start]
-        return _refuse(packet)
+        return (refusing or refuse)(packet, client)
 
     return respond
 
 
-def _refuse(packet: bytes) -> bytes | None:
+def refuse(packet: bytes, _client: Client) -> bytes | None:
+    """The reply to a query that is in no zone of the configuration."""
     try:
         query = read_query(packet)
     except FormatError:

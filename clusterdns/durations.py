@@ -1,12 +1,12 @@
-"""How long things take, as plain numbers that whoever shows them reads."""
+"""How long things take, and how large they are, as plain numbers that whoever shows them reads."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 
 
-class Durations:
-    """Durations, counted in buckets. Seconds."""
+class Buckets:
+    """Numbers, counted by how large they are."""
 
     def __init__(self, *bounds: float) -> None:
         self.bounds = bounds
@@ -14,6 +14,15 @@ class Durations:
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
-    def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.sum += seconds
+    def observe(self, number: float, times: int = 1) -> None:
+        self.counts[bisect_left(self.bounds, number)] += times
+        self.sum += number * times
+
+    def add(self, more: Buckets) -> None:
+        """Count in what was counted in the same buckets elsewhere."""
+        self.counts = [one + other for one, other in zip(self.counts, more.counts, strict=True)]
+        self.sum += more.sum
+
+
+class Durations(Buckets):
+    """Seconds."""

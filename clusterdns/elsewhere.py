@@ -44,9 +44,6 @@ class Elsewhere:
         self.cache = cache
         self.most_seconds = most_seconds
         self.waiting = 0
-        self.stale = 0
-        self.prefetched = 0
-        self.rejected = 0
         self._forwarder = forwarder
         self._most_waiting = most_waiting
         self._asking: dict[bytes, asyncio.Future[Response]] = {}
@@ -62,7 +59,7 @@ class Elsewhere:
     def admit(self) -> bool:
         """Whether one more query may wait; whoever is let in has to `leave`."""
         if self._is_full:
-            self.rejected += 1
+            self.cache.counts.rejected += 1
             return False
         self.waiting += 1
         return True
@@ -84,12 +81,12 @@ class Elsewhere:
         now = cache.clock()
         entry = cache.recall(question.name + terms.suffix, now)
         if entry is None:
-            cache.misses += 1
+            cache.counts.misses += 1
             return None
         if serial is not None and entry.vouched_for >= 0:
             entry.vouched_for = serial
         if now < entry.expires_at:
-            cache.hits += 1
+            self._count_hit(entry)
             entry.hit(now, cache.limits.prefetch_gap_seconds)
             if now >= entry.prefetch_at:
                 self._refresh_if_popular(entry, question, terms, serial)
@@ -98,9 +95,9 @@ class Elsewhere:
             entry.retry_at = now + RETRY_SECONDS
             self._ask(question, terms, serial)
         if now < entry.retry_at:
-            cache.hits += 1
+            self._count_hit(entry)
             return Remembered(self._stale(entry), 0)
-        cache.misses += 1
+        cache.counts.misses += 1
         return None
 
     async def find(self, question: Question, terms: Terms, *, serial: int | None = None) -> Remembered:
@@ -120,9 +117,13 @@ class Elsewhere:
         entry.retry_at = cache.clock() + RETRY_SECONDS
         return Remembered(self._stale(entry), 0)
 
+    def _count_hit(self, entry: Entry) -> None:
+        self.cache.counts.hits += 1
+        self.cache.counts.denial_hits += entry.is_denial
+
     def _refresh_if_popular(self, entry: Entry, question: Question, terms: Terms, serial: int | None) -> None:
         if entry.hits >= self.cache.limits.prefetch_hits and not self._is_full:
-            self.prefetched += 1
+            self.cache.counts.prefetched += 1
             self._ask(question, terms, serial)
             entry.refresh_at = entry.prefetch_at = entry.expires_at
 
@@ -148,7 +149,7 @@ class Elsewhere:
         return learned
 
     def _stale(self, entry: Entry) -> Response:
-        self.stale += 1
+        self.cache.counts.stale += 1
         if entry.response.rcode == Rcode.NXDOMAIN:
             reason = Reason("the last known answer; no upstream confirms it", ReasonCode.STALE_NXDOMAIN)
         else:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from clusterdns import names
 from clusterdns.names import Address, Name
 from clusterdns.objects import EndpointPort, EndpointSlice, Service
+from clusterdns.origins import HOSTS, KUBERNETES, Origin
 from clusterdns.records import Soa
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class Node(Struct, eq=False, kw_only=True):
     replies: dict[bytes, Reply] = {}
     nothing: Nothing | None = None
     """What is said of names below that do not exist; made when first asked for."""
+    origin: Origin = KUBERNETES
+    """For whoever counts answers."""
 
 
 class Apex(Node, eq=False, kw_only=True):
@@ -236,6 +239,7 @@ class HostName(Node, eq=False, kw_only=True, gc=False):
     """A name of a hosts file, inside or outside of our zones. Its zone is none: it lends the lifetime of records."""
 
     addresses: tuple[Address, ...]
+    origin: Origin = HOSTS
 
 
 class HostAddress(Node, eq=False, kw_only=True):
@@ -243,6 +247,7 @@ class HostAddress(Node, eq=False, kw_only=True):
 
     address: Address
     names: tuple[Name, ...]
+    origin: Origin = HOSTS
 
 
 class Nothing(Node, eq=False, kw_only=True):

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec.structs import replace
 
-from clusterdns import names, wire
+from clusterdns import names, origins, wire
 from clusterdns.answer import answer
 from clusterdns.cache import ALWAYS, NEVER
 from clusterdns.names import LONGEST_LABEL, LONGEST_NAME
 from clusterdns.nodes import Nothing
+from clusterdns.origins import SLOWLY, Trail
 from clusterdns.queries import HEADER, OPCODE_QUERY, FormatError, read_query
 from clusterdns.records import CLASS_IN, Answer, Rcode, Reason, ReasonCode, Type
 from clusterdns.responses import Terms, terms
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from clusterdns.index import Index
     from clusterdns.names import Name
     from clusterdns.nodes import Node, Reply, Zone
+    from clusterdns.origins import Origin
     from clusterdns.queries import Query
     from clusterdns.records import Question
     from clusterdns.resolve import Resolver
@@ -67,14 +69,18 @@ _DATAGRAM, _STREAM = b"u", b"t"
 """The last byte of a remembered form, so that no packet of one kind can have the form of the other."""
 
 
-def responder(index: Index, dialect: Dialect, *, stream: bool, resolver: Resolver | None = None) -> Respond:
+def responder(
+    index: Index, dialect: Dialect, *, stream: bool, resolver: Resolver | None = None, trail: Trail | None = None
+) -> Respond:
     """What answers the packets of UDP, or those of a stream, whose replies may be long.
 
     resolver: for the names that are not ours; they are refused without.
+    trail: is told where each reply came from.
     """
     node_of = index.nodes.get
     kind = _STREAM if stream else _DATAGRAM
-    slowly = _SlowWay(index, dialect, resolver, stream=stream)
+    trail = trail or Trail()
+    slowly = _SlowWay(index, dialect, resolver, trail, stream=stream)
     terms_of = slowly.terms.get
     cache = None if resolver is None else resolver.elsewhere.cache
     depends_on_client = Nothing if resolver and resolver.searching.follows_first_tries else None
@@ -87,6 +93,7 @@ def responder(index: Index, dialect: Dialect, *, stream: bool, resolver: Resolve
         if node is not None:
             reply = node.replies.get(form + kind)
             if reply is not None and node.__class__ is not depends_on_client:
+                trail.origin, trail.form = node.origin, form
                 return reply.to(packet, name_end)
         elif cache is not None:
             known = terms_of(form)
@@ -94,8 +101,12 @@ def responder(index: Index, dialect: Dialect, *, stream: bool, resolver: Resolve
                 now = cache.clock()
                 entry = cache.recall(name + known.suffix, now)
                 if entry is not None and now < entry.refresh_at and entry.vouched_for in (ALWAYS, index.serial):
-                    cache.hits += 1
+                    counts = cache.counts
+                    counts.hits += 1
+                    if entry.is_denial:
+                        counts.denial_hits += 1
                     entry.hits += 1
+                    trail.origin, trail.form = origins.CACHE, form
                     return entry.response.to(packet, name_end, known, int(now - entry.stored_at))
         return slowly.respond(packet, client)
 
@@ -121,18 +132,22 @@ def _nothing_above(name: bytes, node_of: Callable[[bytes], Node | None]) -> Node
 class _SlowWay:
     """Read, answer, encode, and remember."""
 
-    def __init__(self, index: Index, dialect: Dialect, resolver: Resolver | None, *, stream: bool) -> None:
+    def __init__(
+        self, index: Index, dialect: Dialect, resolver: Resolver | None, trail: Trail, *, stream: bool
+    ) -> None:
         self.terms: dict[bytes, Terms] = {}
         """By the form of a query: what it asks of the reply, whatever the name is."""
         self._index = index
         self._dialect = dialect
         self._unserved = replace(NOT_OURS, rcode=dialect.unserved)
         self._resolver = resolver
+        self._trail = trail
         self._stream = stream
         self._kind = _STREAM if stream else _DATAGRAM
         self._bytes = 0
 
     def respond(self, packet: bytes, client: Client) -> Reaction:
+        self._trail.begin()
         try:
             query = read_query(packet)
         except FormatError:
@@ -157,18 +172,19 @@ class _SlowWay:
             candidates = resolver.path(query.question.name, names.address(client[0]) or b"")
             if candidates is not None and resolver.elsewhere.admit():
                 walking = self._walk(query, resolver, candidates, self._terms(packet, query), client)
-                return self._later(packet, query, resolver, walking)
+                return self._later(packet, query, resolver, walking, origins.LATE_AUTOPATH)
         return self._from_node(packet, query, node, client)
 
     # Names of ours
 
     def _from_node(self, packet: bytes, query: Query, node: Node, client: Client) -> Reaction:
+        self._trail.origin = SLOWLY[node.origin]
         reply, form = self._remembered(query, node)
         if reply is not None:
             return reply.to(packet, query.name_end)
         found = answer(query.question, node, self._index)
         if found.onward is not None and self._resolver is not None:
-            return self._follow(packet, query, self._resolver, found, client)
+            return self._follow(packet, query, self._resolver, found, client, later=origins.LATE_KUBERNETES)
         reply = self._encode(query, found, node.zone)
         written = reply.to(packet, query.name_end)
         if found.settled:
@@ -199,13 +215,16 @@ class _SlowWay:
     # Names of others
 
     def _from_elsewhere(self, packet: bytes, query: Query, resolver: Resolver, client: Client) -> Reaction:
-        elsewhere, question = resolver.elsewhere, query.question
-        found = None
+        elsewhere, question, trail = resolver.elsewhere, query.question, self._trail
         if resolver.zones:
             found = resolver.zones.answer(question, dnssec_ok=bool(query.edns and query.edns.dnssec_ok))
-        found = found or resolver.completed(question)
+            if found is not None:
+                trail.origin = origins.FILE
+                return self._follow(packet, query, resolver, found, client, later=origins.LATE_FILE)
+        found = resolver.completed(question)
         if found is not None:
-            return self._follow(packet, query, resolver, found, client)
+            trail.origin = SLOWLY[origins.KUBERNETES]
+            return self._follow(packet, query, resolver, found, client, later=origins.LATE_KUBERNETES)
         if not elsewhere.serves(question.name):
             return self._write(packet, query, self._unserved)
         if elsewhere.caught(question):
@@ -215,21 +234,29 @@ class _SlowWay:
         if serial != NEVER:
             known = elsewhere.remembered(question, asked, serial=serial)
             if known is not None and not resolver.leads_to_ours(known.response):
+                trail.origin = SLOWLY[origins.CACHE]
                 return known.response.to(packet, query.name_end, asked, known.age)
             if known is not None and elsewhere.admit():
-                return self._later(packet, query, resolver, resolver.follow_response(question, known, asked, client))
+                following = resolver.follow_response(question, known, asked, client)
+                return self._later(packet, query, resolver, following, origins.LATE_FORWARD)
+        trail.origin = origins.FORWARD
         if not elsewhere.admit():
             return self._write(packet, query, _TOO_MANY)
-        return self._later(packet, query, resolver, self._find(question, resolver, asked, client))
+        return self._later(packet, query, resolver, self._find(question, resolver, asked, client), origins.LATE_FORWARD)
 
-    def _follow(self, packet: bytes, query: Query, resolver: Resolver, found: Answer, client: Client) -> Reaction:
-        """An answer, or the one to come that goes on where it ends."""
+    def _follow(
+        self, packet: bytes, query: Query, resolver: Resolver, found: Answer, client: Client, *, later: Origin
+    ) -> Reaction:
+        """An answer, or the one to come that goes on where it ends.
+
+        later: where it comes from then.
+        """
         if found.onward is None:
             return self._write(packet, query, found)
         if not resolver.elsewhere.admit():
             return self._write(packet, query, _TOO_MANY)
         following = resolver.follow(query.question, found, self._terms(packet, query), client)
-        return self._later(packet, query, resolver, following)
+        return self._later(packet, query, resolver, following, later)
 
     async def _walk(
         self, query: Query, resolver: Resolver, candidates: Iterable[Name], asked: Terms, client: Client
@@ -261,7 +288,12 @@ class _SlowWay:
         return found
 
     async def _later(
-        self, packet: bytes, query: Query, resolver: Resolver, finding: Coroutine[Any, Any, Answer | Remembered]
+        self,
+        packet: bytes,
+        query: Query,
+        resolver: Resolver,
+        finding: Coroutine[Any, Any, Answer | Remembered],
+        origin: Origin,
     ) -> bytes:
         """The reply, once it is found out what to say; the query was admitted before."""
         found: Answer | Remembered
@@ -273,9 +305,11 @@ class _SlowWay:
         except Exception as error:
             log.error("a fault in answering %s: %r", names.to_text(query.question.name), error)  # noqa: TRY400 - one line
             log.debug("the fault in full", exc_info=True)
+            self._trail.faults += 1
             found = _FAULT
         finally:
             resolver.elsewhere.leave()
+        self._trail.origin = origin
         if isinstance(found, Answer):
             return self._write(packet, query, found)
         return found.response.to(packet, query.name_end, self._terms(packet, query), found.age)

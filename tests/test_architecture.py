@@ -40,8 +40,8 @@ DOORS = {
 EVERYWHERE = {"msgspec"}
 
 PURE = (
-    "answer", "around", "cache", "events", "index", "names", "nodes", "objects", "presentation", "queries", "records",
-    "resolv_conf", "responses", "search", "wire",
+    "answer", "around", "cache", "durations", "events", "index", "names", "nodes", "objects", "origins", "presentation",
+    "queries", "records", "resolv_conf", "responses", "search", "traffic", "wire",
     "sources.manifests.admission", "sources.manifests.cluster_ips", "sources.manifests.endpoint_slices",
     "sources.manifests.whole",
 )  # fmt: skip

@@ -163,7 +163,7 @@ class TestBounds:
         for number in range(100):
             cache.keep(b"%d" % number, data(60), clock.now)
             assert len(cache) <= 10
-        assert cache.evictions == 90
+        assert cache.counts.evictions == 90
         assert [number for number in range(100) if remembers(cache, b"%d" % number)] == list(range(90, 100))
 
     def test_bytes(self, clock: Clock) -> None:
@@ -177,7 +177,33 @@ class TestBounds:
         cache = Cache(CacheLimits(bytes=10_000), clock)
         for number in range(50):
             cache.keep(b"%d" % number, data(60), clock.now)
-        assert cache.evictions == 50 - len(cache) > 0
+        assert cache.counts.evictions == 50 - len(cache) > 0
+
+    def test_what_says_that_there_is_nothing_is_counted_apart(self, clock: Clock) -> None:
+        cache = Cache(CacheLimits(entries=3), clock)
+        for key, response in (
+            *((b"a", data(60)), (b"b", absence(60)), (b"c", absence(60))),
+            *((b"b", absence(60)), (b"b", data(60)), (b"b", absence(60))),
+        ):
+            cache.keep(key, response, clock.now)
+        assert (len(cache), cache.denials) == (3, 2)
+        for key in (b"d", b"e", b"f"):
+            cache.keep(key, data(60), clock.now)
+        assert (len(cache), cache.denials) == (3, 0)
+        assert (cache.counts.evictions, cache.counts.denial_evictions) == (3, 2)
+
+    def test_what_is_taken_out_at_once_had_to_make_no_room(self, clock: Clock) -> None:
+        cache = Cache(CacheLimits(), clock)
+        cache.keep(b"k", absence(60), clock.now)
+        cache.clear()
+        assert (len(cache), cache.denials, cache.counts.evictions) == (0, 0, 0)
+
+    def test_what_is_too_old_is_counted_no_more(self, clock: Clock) -> None:
+        cache = Cache(CacheLimits(stale_seconds=0), clock)
+        cache.keep(b"k", absence(60), clock.now)
+        clock.now += 61
+        cache.recall(b"k", clock.now)
+        assert (len(cache), cache.denials) == (0, 0)
 
     def test_what_is_larger_than_all_is_not_kept(self, clock: Clock) -> None:
         cache = Cache(CacheLimits(bytes=10_000), clock)

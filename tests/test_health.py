@@ -65,6 +65,7 @@ class TestFailures:
         pauses = [after.at - before.at for before, after in pairwise(faulty.queries)]
         assert upstream.is_down
         assert pauses[4] > health.PROBE_SECONDS + 8 * 0.75 * PAUSE_SECONDS  # a busy machine can only make it longer
+        assert upstream.tally.probes_failed == 5
         faulty.behaviour = honest
         await until(lambda: not upstream.failures)
 

@@ -9,10 +9,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from clusterdns import __version__
 from clusterdns.app import Answering
+from clusterdns.app.listeners import Listeners
 from clusterdns.app.views import build_views
+from clusterdns.cache import Counts
 from clusterdns.config import Config, Forward
 from clusterdns.durations import Durations
+from clusterdns.forward import Tally
 from clusterdns.metrics import CacheState, Metrics, Readings, UpstreamState, Watch
+from clusterdns.server import Limits
 from clusterdns.sources.cluster import Access, Cluster, Selection
 from clusterdns.sources.manifests import Manifests
 from tests.apiserver import ApiServer, until
@@ -50,7 +54,10 @@ def answering(**settings: Any) -> Answering:
 class Shown(NamedTuple):
     answering: list[Answering]
     source: Manifests | Cluster
+    listeners: Listeners = Listeners(lambda _: None)
     fault: str = ""
+    faults: int = 0
+    reloads: int = 0
     reloads_failed: int = 0
     is_leaving: bool = False
     log_lines_dropped: int = 0
@@ -60,6 +67,7 @@ class TestWhatIsShown:
     def test_what_runs(self) -> None:
         found = read(Readings(dict))
         assert labelled(found, "clusterdns_build_info") == {(__version__,): 1}
+        assert labelled(found, "coredns_build_info") == {("", "", __version__): 1}
         assert found["process_resident_memory_bytes", ()] > 1e6
 
     def test_lines_of_the_query_log_that_were_lost(self) -> None:
@@ -95,30 +103,86 @@ class TestWhatIsShown:
         assert found[name, (("service_kind", "headless_with_selector"),)] == 1
 
     def test_the_cache(self) -> None:
-        state = CacheState("b", 1, 2, 3, 4, 5, 6, 7, 8, 9)
+        counts = Counts(
+            hits=10, denial_hits=3, misses=4, evictions=9, denial_evictions=2, stale=6, prefetched=7, rejected=8
+        )
+        state = CacheState("b", "dns://:53", "", ".", entries=5, denials=2, bytes=900, waiting=1, counts=counts)
         found = read(Readings(dict, caches=lambda: [state]))
         block = (("block", "b"),)
         gauges = ("cache_entries", "cache_bytes", "upstream_waiting")
-        assert [found[f"clusterdns_{each}", block] for each in gauges] == [1, 2, 8]
+        assert [found[f"clusterdns_{each}", block] for each in gauges] == [5, 900, 1]
         counters = ("hits", "misses", "evictions", "stale", "prefetches")
-        assert [found[f"clusterdns_cache_{each}_total", block] for each in counters] == [3, 4, 5, 6, 7]
-        assert found["clusterdns_upstream_rejects_total", block] == 9
+        assert [found[f"clusterdns_cache_{each}_total", block] for each in counters] == [10, 4, 9, 6, 7]
+        assert found["clusterdns_upstream_rejects_total", block] == 8
+
+        success, denial, both = (
+            ("dns://:53", "success", "", "."),
+            ("dns://:53", "denial", "", "."),
+            ("dns://:53", "", "."),
+        )
+        assert labelled(found, "coredns_cache_entries") == {success: 3, denial: 2}
+        assert labelled(found, "coredns_cache_hits_total") == {success: 7, denial: 3}
+        assert labelled(found, "coredns_cache_evictions_total") == {success: 7, denial: 2}
+        assert labelled(found, "coredns_cache_requests_total") == {both: 14}
+        assert labelled(found, "coredns_cache_misses_total") == {both: 4}
+        assert labelled(found, "coredns_cache_prefetch_total") == {both: 7}
+        assert labelled(found, "coredns_cache_served_stale_total") == {both: 6}
+        assert found["coredns_forward_max_concurrent_rejects_total", ()] == 8
 
     def test_upstreams(self) -> None:
-        durations = Durations(0.01)
-        durations.observe(0.5)
+        tally, idle = Tally(), Tally()
+        tally.failed, tally.probes_failed = 3, 2
+        tally.note_response(0, 0.5)
+        tally.note_response(5, 0.002)
         well = UpstreamState(
-            "b", "192.0.2.1:53", ".", is_usable=True, is_looping=False, failures=3, durations=durations
+            "b", "tls://192.0.2.1:853#x", ".", "192.0.2.1:853", is_usable=True, is_looping=False, tally=tally
         )
-        loops = UpstreamState(
-            "b", "192.0.2.2:53", ".", is_usable=False, is_looping=True, failures=0, durations=Durations(0.01)
-        )
-        found = read(Readings(dict, upstreams=lambda: [well, loops]))
-        one, two = ("b", "192.0.2.1:53", "."), ("b", "192.0.2.2:53", ".")
+        loops = UpstreamState("b", "192.0.2.2:53", ".", "192.0.2.2:53", is_usable=False, is_looping=True, tally=idle)
+        found = read(Readings(dict, upstreams=lambda: [well, loops], despairs=lambda: 11))
+        one, two = ("b", "tls://192.0.2.1:853#x", "."), ("b", "192.0.2.2:53", ".")
         assert labelled(found, "clusterdns_upstream_usable") == {one: 1, two: 0}
         assert labelled(found, "clusterdns_upstream_looping") == {one: 0, two: 1}
         assert labelled(found, "clusterdns_upstream_failures_total") == {one: 3, two: 0}
-        assert labelled(found, "clusterdns_upstream_duration_seconds_count") == {one: 1, two: 0}
+        name = "clusterdns_upstream_duration_seconds_count"
+        assert labelled(found, name) == {("b", rcode, *one[1:]): 1 for rcode in ("NOERROR", "REFUSED")}
+
+        responses = labelled(found, "coredns_proxy_request_duration_seconds_count")
+        assert {key: value for key, value in responses.items() if value} == {
+            ("forward", "NOERROR", "192.0.2.1:853"): 1,
+            ("forward", "REFUSED", "192.0.2.1:853"): 1,
+        }
+        assert responses["forward", "SERVFAIL", "192.0.2.2:53"] == 0
+        took = labelled(found, "coredns_proxy_request_duration_seconds_sum")
+        assert took["forward", "NOERROR", "192.0.2.1:853"] == 0.5
+        name = "coredns_proxy_healthcheck_failures_total"
+        assert labelled(found, name) == {("forward", "192.0.2.1:853"): 2, ("forward", "192.0.2.2:53"): 0}
+        assert found["coredns_forward_healthcheck_broken_total", ()] == 11
+
+        assert labelled(found, "coredns_forward_requests_total") == {("192.0.2.1:853",): 2, ("192.0.2.2:53",): 0}
+        assert labelled(found, "coredns_forward_responses_total")["REFUSED", "192.0.2.1:853"] == 1
+        assert labelled(found, "coredns_forward_request_duration_seconds_sum")["NOERROR", "192.0.2.1:853"] == 0.5
+        assert labelled(found, "coredns_forward_healthcheck_failures_total")["192.0.2.1:853",] == 2
+
+    def test_upstreams_of_several_blocks_are_one_to_dashboards(self) -> None:
+        tallies = [Tally(), Tally()]
+        for each in tallies:
+            each.note_response(0, 0.5)
+        states = [
+            UpstreamState(block, "192.0.2.1:53", ".", "192.0.2.1:53", is_usable=True, is_looping=False, tally=tally)
+            for block, tally in zip("bc", tallies, strict=True)
+        ]
+        found = read(Readings(dict, upstreams=lambda: states))
+        assert labelled(found, "coredns_forward_requests_total") == {("192.0.2.1:53",): 2}
+
+    def test_the_configuration(self) -> None:
+        found = read(Readings(dict, reloads=lambda: 3, reloads_failed=lambda: 2, is_outdated=lambda: True))
+        assert found["clusterdns_reloads_total", ()] == 3
+        assert found["coredns_reload_failed_total", ()] == 2
+        assert found["clusterdns_configuration_in_effect", ()] == 0
+        assert read(Readings(dict))["clusterdns_configuration_in_effect", ()] == 1
+
+    def test_faults(self) -> None:
+        assert read(Readings(dict, faults=lambda: 2))["coredns_panics_total", ()] == 2
 
     def test_numbers_are_read_when_asked_for(self) -> None:
         counts = {"Service": 1}
@@ -126,6 +190,34 @@ class TestWhatIsShown:
         assert labelled(samples(metrics.text()), "clusterdns_objects") == {("Service",): 1}
         counts["Service"] = 2
         assert labelled(samples(metrics.text()), "clusterdns_objects") == {("Service",): 2}
+
+
+class TestWhatIsCounted:
+    @pytest.mark.parametrize("counts", [True, False])
+    def test_is_nothing_where_nobody_looks(self, *, counts: bool) -> None:
+        """Whoever does not ask for numbers does not pay for them."""
+        listeners = Listeners(lambda _: None)
+        listeners.prepared([answering()], Limits(), counts=counts)
+        assert bool(listeners.traffic.tallies) == counts
+
+    @pytest.mark.parametrize(
+        ("listen", "server"),
+        [
+            ("0.0.0.0:53", "dns://:53"),
+            ("[::]:53", "dns://:53"),
+            ("192.0.2.1", "dns://192.0.2.1:53"),
+            ("[2001:db8::1]:5353", "dns://[2001:db8::1]:5353"),
+        ],
+    )
+    def test_has_the_address_as_coredns_writes_it(self, listen: str, server: str) -> None:
+        block = answering(listen=(listen,))
+        listeners = Listeners(lambda _: None)
+        listeners.prepared([block], Limits(), counts=True)
+        found = samples(build_views(Shown([block], Manifests([], ("10.96.0.0/16",)), listeners))._metrics())
+        servers = {dict(labels)["server"] for name, labels in found if name == "coredns_dns_do_requests_total"}
+        assert servers == {server}
+        servers = {dict(labels)["server"] for name, labels in found if name == "coredns_cache_entries"}
+        assert servers == {server}
 
 
 class TestOfACluster:

@@ -22,6 +22,7 @@ from clusterdns.around import (
     localhost,
     log_line,
     minimal,
+    named,
     nsid,
     preference,
     query_log,
@@ -34,6 +35,7 @@ from clusterdns.cache import Cache, CacheLimits
 from clusterdns.elsewhere import Elsewhere
 from clusterdns.forward import Forwarder, HostResolver, Manner, Patience
 from clusterdns.itself import Itself
+from clusterdns.origins import Trail
 from clusterdns.records import Rcode
 from clusterdns.resolv_conf import POD_NDOTS
 from clusterdns.resolve import Resolver, Searching
@@ -94,9 +96,12 @@ class Answering:
         self._manner = _manner(given, self.tls)
         self._named: dict[str, tuple[UpstreamAddress, ...]] = {}
         """The upstreams that files name."""
-        self.forwarder = Forwarder(routes(given, self._manner, {}), Patience(given.try_seconds, given.seconds))
+        patience = Patience(given.try_seconds, given.seconds)
+        tallies = None if former is None else former.forwarder.tallies
+        self.forwarder: Forwarder = Forwarder(routes(given, self._manner, {}), patience, tallies)
         keeps_cache = former is not None and _of_cache(former.block) == _of_cache(block)
-        fresh = Cache(_cache_limits(block.cache), time.monotonic)
+        counts = None if former is None else former.cache.counts
+        fresh = Cache(_cache_limits(block.cache), time.monotonic, counts)
         self.cache: Cache = former.cache if former is not None and keeps_cache else fresh
         zone = block.zone[0]
         domains = block.search_domains or (f"default.svc.{zone}", f"svc.{zone}", zone)
@@ -104,6 +109,8 @@ class Answering:
         self._cluster = SearchList(tuple(map(names.from_text, domains)), ndots=POD_NDOTS) if self._searches else None
         elsewhere = Elsewhere(self.cache, self.forwarder, most_waiting, given.seconds + GRACE_SECONDS)
         self.resolver = Resolver(self.index, elsewhere, self._searching(), self._zones)
+        self.trail: Trail = Trail(time.monotonic) if former is None else former.trail
+        """Where it says what its replies come from."""
         self._following: list[asyncio.Task[None]] = []
 
     def __str__(self) -> str:
@@ -129,37 +136,45 @@ class Answering:
         given = block.header
         of_queries = header.Flags(cleared=given.query_clear, raised=given.query_set)
         of_replies = header.Flags(cleared=given.cleared, raised=given.raised)
-        respond = header.flagged(respond, of_queries, of_replies)
-        respond = rewrite.rewriting(respond, block.rewrite, dialect, stream=stream)
+        respond = self._said_by("header", header.flagged(respond, of_queries, of_replies), respond)
+        respond = self._said_by("rewrite", rewrite.rewriting(respond, block.rewrite, dialect, stream=stream), respond)
         respond = preference.preferring(respond, block.prefer)
         if block.chaos.version:
             hostname = block.chaos.hostname or socket.gethostname()
             identity = chaos.Identity(block.chaos.version, block.chaos.authors, hostname)
-            respond = chaos.telling_identity(respond, identity, dialect, stream=stream)
-        respond = any_type.sparing_of_any(respond, dialect, stream=stream) if block.any else respond
-        respond = acl.guarding(respond, self._rules, dialect, stream=stream)
+            respond = self._said_by("chaos", chaos.telling_identity(respond, identity, dialect, stream=stream), respond)
+        if block.any:
+            respond = self._said_by("any", any_type.sparing_of_any(respond, dialect, stream=stream), respond)
+        respond = self._said_by("acl", acl.guarding(respond, self._rules, dialect, stream=stream), respond)
         if block.dns64.prefix:
             translation = dns64.Translation(block.dns64.prefix, block.dns64.translate_all, block.dns64.allow_ipv4)
-            respond = dns64.translating(respond, translation, dialect, stream=stream)
+            respond = self._said_by("dns64", dns64.translating(respond, translation, dialect, stream=stream), respond)
         if block.local:
-            respond = localhost.answering_localhost(respond, dialect, stream=stream)
+            respond = self._said_by("local", localhost.answering_localhost(respond, dialect, stream=stream), respond)
         return nsid.identified(respond, block.nsid, dialect, stream=stream) if block.nsid else respond
 
     def _behind_search_lists(self, dialect: Dialect, *, stream: bool) -> Respond:
         """What answers to each name of a search list that is tried here."""
         block = self.block
-        respond = responder(self.index, dialect, stream=stream, resolver=self.resolver)
+        respond = responder(self.index, dialect, stream=stream, resolver=self.resolver, trail=self.trail)
         if block.whoami:
-            respond = whoami.telling_clients(respond, self._is_answered_for, dialect, stream=stream)
+            telling = whoami.telling_clients(respond, self._is_answered_for, dialect, stream=stream)
+            respond = self._said_by("whoami", telling, respond)
         claim = closed_hosts.Claim(
             frozenset(map(names.from_text, block.hosts.zones)) or frozenset({names.ROOT}),
             frozenset(map(names.from_text, block.hosts.fallthrough)),
         )
-        respond = closed_hosts.closing(respond, claim, self.index.has_host, dialect, stream=stream)
-        respond = template.templating(respond, block.template, dialect, stream=stream)
+        closed = closed_hosts.closing(respond, claim, self.index.has_host, dialect, stream=stream)
+        respond = self._said_by("hosts", closed, respond)
+        templated = template.templating(respond, block.template, dialect, stream=stream)
+        respond = self._said_by("template", templated, respond)
         if stream and block.template:
             self.resolver.own_block = Itself(respond)
         return respond
+
+    def _said_by(self, part: str, outer: Respond, inner: Respond) -> Respond:
+        """The outer responder, whose own replies are counted as those of that part."""
+        return named.named(part, outer, inner, self.trail)
 
     def look_beyond(self, whole: Respond, *, is_alone: bool) -> None:
         """Follow aliases through the whole server, if that is more than this block's own zones and upstreams.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -11,18 +12,20 @@ from msgspec.structs import replace
 from clusterdns import config, names
 from clusterdns.app import certificates
 from clusterdns.around import expressions
-from clusterdns.dispatch import View, viewed
+from clusterdns.config import Listening
+from clusterdns.dispatch import View, refuse, viewed
+from clusterdns.origins import Trail
 from clusterdns.server import CannotListen, Server, address_text
+from clusterdns.traffic import DROPPED, Place, Traffic
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Sequence
 
     from clusterdns.app.answering import Answering
-    from clusterdns.config import Listening
     from clusterdns.dispatch import Holds
     from clusterdns.names import Name
-    from clusterdns.server import Limits, Respond
+    from clusterdns.server import Client, Limits, Respond
 
 log = logging.getLogger("clusterdns")
 
@@ -43,13 +46,35 @@ class Listeners:
         self.servers: dict[Listening, Server] = {}
         self._bound: dict[Listening, tuple[str, int]] = {}
         self._write = write
+        self.traffic = Traffic()
+
+    def bound_port(self, place: Place) -> int:
+        """Its port, which may be set as 0, for any."""
+        where = Listening(place.host, place.port, place.is_tls)
+        return self._bound.get(where, (place.host, place.port))[1]
 
     def plain(self) -> list[tuple[str, int]]:
         """Where we listen over UDP and TCP, as it is bound."""
         return [bound for where, bound in self._bound.items() if not where.is_tls]
 
-    def prepared(self, answering: Sequence[Answering], limits: Limits) -> dict[Listening, Prepared]:
-        """What shall answer where. Raises BadConfig for certificates that are no good."""
+    def prepared(self, answering: Sequence[Answering], limits: Limits, *, counts: bool) -> dict[Listening, Prepared]:
+        """What shall answer where. Raises BadConfig for certificates that are no good.
+
+        counts: whether queries are counted.
+        """
+
+        def counted(respond: Respond, place: Place, trail: Trail) -> Respond:
+            return self.traffic.counted(respond, place, trail) if counts else respond
+
+        def dispatching(views: dict[Name, list[View]], place: Place) -> Respond:
+            trail = Trail(time.monotonic)
+
+            def refusing(packet: bytes, client: Client) -> bytes | None:
+                trail.begin()
+                return refuse(packet, client)
+
+            return viewed(views, counted(refusing, place, trail))
+
         over_udp: dict[Listening, dict[Name, list[View]]] = {}
         over_tcp: dict[Listening, dict[Name, list[View]]] = {}
         unlogged: dict[Listening, dict[Name, list[View]]] = {}
@@ -63,17 +88,25 @@ class Listeners:
                 logged_tcp = each.logged(tcp, where.host, self._write, stream=True)
                 in_view = _holds(each, where, stream=True)
                 for name in map(names.from_text, each.block.names):
+                    zone, view, trail = names.to_text(name), each.block.view.name, each.trail
+                    counted_udp = counted(logged_udp, _place(where, zone, view, stream=False), trail)
+                    counted_tcp = counted(logged_tcp, _place(where, zone, view, stream=True), trail)
                     over_udp.setdefault(where, {}).setdefault(name, []).append(
-                        View(logged_udp, _holds(each, where, stream=False))
+                        View(counted_udp, _holds(each, where, stream=False))
                     )
-                    over_tcp.setdefault(where, {}).setdefault(name, []).append(View(logged_tcp, in_view))
+                    over_tcp.setdefault(where, {}).setdefault(name, []).append(View(counted_tcp, in_view))
                     unlogged.setdefault(where, {}).setdefault(name, []).append(View(tcp, in_view))
         for each in answering:
             beside = unlogged[config.listening(each.block.listen[0])]
             is_alone = sum(map(len, beside.values())) == len(set(each.block.names))
             each.look_beyond(viewed(beside), is_alone=is_alone)
         return {
-            where: Prepared(viewed(over_udp[where]), viewed(over_tcp[where]), limits, tls.get(where))
+            where: Prepared(
+                dispatching(over_udp[where], _place(where, DROPPED, stream=False)),
+                dispatching(over_tcp[where], _place(where, DROPPED, stream=True)),
+                limits,
+                tls.get(where),
+            )
             for where in over_udp
         }
 
@@ -119,6 +152,10 @@ class Listeners:
 
 async def _stopped(servers: Iterable[Server], hurry: Callable[[], None] = lambda: None) -> None:
     await asyncio.gather(*(each.stop(hurry=hurry) for each in servers))
+
+
+def _place(where: Listening, zone: str, view: str = "", *, stream: bool) -> Place:
+    return Place(where.host, where.port, where.is_tls, stream, zone, view)
 
 
 def _holds(answering: Answering, where: Listening, *, stream: bool) -> Holds | None:

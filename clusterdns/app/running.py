@@ -60,14 +60,17 @@ class Running:
         self.settings = settings
         self.fault = ""
         """Why the configuration that was read last is not in effect."""
+        self.reloads = 0
         self.reloads_failed = 0
+        self.faults = 0
+        """What went wrong that nobody waited for."""
         self.is_leaving = False
         """Whether whoever can ask another server should."""
         self.answering: list[Answering] = []
         self.source: Source = build_source(settings)
         self._stop = stop
         self._started = time.monotonic()
-        self._listeners = Listeners(self._write)
+        self.listeners = Listeners(self._write)
         self._views: Views | None = None
         self._snapshot = contextlib.AsyncExitStack()
         self._snapshot_of: object = None
@@ -88,9 +91,9 @@ class Running:
         told = await self.source.open()
         for index in indexes:
             index.apply(told)
-        prepared = self._listeners.prepared(answering, _limits(settings))
+        prepared = self.listeners.prepared(answering, _limits(settings), counts=_shows_metrics(settings))
         await self._open_pages(settings)
-        await self._listeners.take(prepared)
+        await self.listeners.take(prepared)
         self._take_over(answering)
         self._consolidate(settings.log_consolidate)
         log.info("clusterdns %s, answering after %.2f s", __version__, time.monotonic() - self._started)
@@ -113,7 +116,7 @@ class Running:
         ]
         for each in answering:
             await each.open()
-        prepared = self._listeners.prepared(answering, _limits(settings))
+        prepared = self.listeners.prepared(answering, _limits(settings), counts=_shows_metrics(settings))
         source = build_source(settings) if _origin(settings) != _origin(self.settings) else None
         try:
             told = await source.open() if source is not None else self._known()
@@ -122,7 +125,7 @@ class Running:
                 await _fill(index, told)
             await self._open_pages(settings)
             # From here on the loop has no turn until all is in place: neither a query nor an event may fall between.
-            await self._listeners.take(prepared)
+            await self.listeners.take(prepared)
         except BaseException:
             await self._close_pages(self.settings)
             if source is not None and not isinstance(source, Manifests):
@@ -137,7 +140,7 @@ class Running:
         for each in before:
             each.rest()
             asyncio.get_running_loop().call_later(each.block.forward.seconds + 1, each.stop)
-        await self._listeners.drop(prepared)
+        await self.listeners.drop(prepared)
         await self._close_pages(settings)
         await self._keep_snapshot(settings)
         if source is not None:
@@ -187,7 +190,7 @@ class Running:
         self.is_leaving = True
         log.info("going: queries are answered for %g s more", seconds)
         asked = _Latest()
-        for server in self._listeners.servers.values():
+        for server in self.listeners.servers.values():
             server.note_queries(asked.note)
         end = time.monotonic() + seconds
 
@@ -204,7 +207,7 @@ class Running:
             self._following.cancel()
         for each in self.answering:
             each.rest()
-        await self._listeners.stop(self._hurry)
+        await self.listeners.stop(self._hurry)
         self._hurry()
         if self._lines:
             self._lines.close()
@@ -223,7 +226,7 @@ class Running:
     def _take_over(self, answering: list[Answering]) -> None:
         self.answering = answering
         for each in answering:
-            each.start(self._listeners.plain())
+            each.start(self.listeners.plain())
 
     def _consolidate(self, consolidations: Sequence[Consolidation]) -> None:
         """Tell these warnings and errors together from now on."""
@@ -389,6 +392,10 @@ def build_source(settings: Config) -> Source:
         settings.api_authority,
     )
     return Cluster(access, selection, Patience())
+
+
+def _shows_metrics(settings: Config) -> bool:
+    return any("/metrics" in paths for paths in config.pages(settings).values())
 
 
 def _limits(settings: Config) -> Limits:

@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +64,13 @@ async def serve(load: Callable[[], Loaded], pid_file: Path | None = None) -> Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, again.set)
-    loop.set_exception_handler(_note_fault)
 
     gc.set_threshold(50_000, 20, 100)  # what is read stays: looking through it often, while it grows, finds nothing
     loaded = load()
     files = _Files()
     files.take(_watched(loaded), loaded.patterns)
     running = Running(loaded.settings, stop)
+    loop.set_exception_handler(partial(_note_fault, running))
     try:
         await running.start()
         if pid_file:
@@ -122,6 +123,7 @@ async def _reload(running: Running, load: Callable[[], Loaded], files: _Files, a
             log.debug("the fault in full", exc_info=True)
         else:
             running.fault = ""
+            running.reloads += 1
             log.info("the configuration is read")
 
 
@@ -168,8 +170,9 @@ class _Files:
                 changed.set()
 
 
-def _note_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _note_fault(running: Running, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """One line for what nobody waited for; the traceback is for whoever turns debugging on."""
+    running.faults += 1
     error = context.get("exception")
     log.error("a fault: %s: %r", context["message"], error)
     log.debug("the fault in full", exc_info=error)

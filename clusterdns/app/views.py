@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from clusterdns import names
+from clusterdns import config, names
 from clusterdns.http import Views
-from clusterdns.metrics import CacheState, Metrics, Readings, UpstreamState, Watch
+from clusterdns.metrics import CacheState, Metrics, Readings, Served, UpstreamState, Watch
 from clusterdns.objects import EndpointSlice, Host, Namespace, Pod, Service
+from clusterdns.server import address_text
 from clusterdns.sources.manifests import Manifests
+from clusterdns.traffic import DROPPED, Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clusterdns.app.answering import Answering
+    from clusterdns.app.listeners import Listeners
     from clusterdns.sources.cluster import Cluster
 
 
@@ -23,7 +26,10 @@ class Running(Protocol):
 
     answering: list[Answering]
     source: Manifests | Cluster
+    listeners: Listeners
     fault: str
+    faults: int
+    reloads: int
     reloads_failed: int
     is_leaving: bool
 
@@ -35,9 +41,15 @@ def build_views(running: Running) -> Views:
     """The pages of all blocks."""
     readings = Readings(
         objects=lambda: _objects(running.answering),
-        caches=lambda: [_cache_state(each) for each in running.answering],
+        names=lambda: {str(each): len(each.index.nodes) for each in running.answering},
+        served=lambda: _served(running.listeners),
+        caches=lambda: [_cache_state(each, running.listeners) for each in running.answering],
         upstreams=lambda: [state for each in running.answering for state in _upstream_states(each)],
+        despairs=lambda: sum(each.forwarder.tallies.despairs for each in running.answering),
+        faults=lambda: running.faults + sum(each.trail.faults for each in running.answering),
+        reloads=lambda: running.reloads,
         reloads_failed=lambda: running.reloads_failed,
+        is_outdated=lambda: bool(running.fault),
         log_lines_dropped=lambda: running.log_lines_dropped,
         watches=lambda: _watches(running.source),
         propagation=lambda: None if isinstance(running.source, Manifests) else running.source.propagation,
@@ -81,33 +93,60 @@ def _watches(source: Manifests | Cluster) -> list[Watch]:
     ]
 
 
-def _cache_state(answering: Answering) -> CacheState:
-    elsewhere = answering.resolver.elsewhere
-    cache = elsewhere.cache
+def _served(listeners: Listeners) -> list[Served]:
+    return [
+        Served(
+            server=_server(place, listeners),
+            zone=place.zone,
+            view=place.view,
+            proto="tcp" if place.is_stream else "udp",
+            family="2" if ":" in place.host else "1",
+            tally=tally,
+        )
+        for place, tally in listeners.traffic.tallies.items()
+        if not tally.is_idle or _is_open(place)
+    ]
+
+
+def _is_open(place: Place) -> bool:
+    """Whether queries can be expected there, so that it is shown that there are none yet."""
+    return place.zone != DROPPED and (place.is_stream or not place.is_tls)
+
+
+def _server(place: Place, listeners: Listeners) -> str:
+    """An address as CoreDNS writes it."""
+    host = "" if place.host in ("0.0.0.0", "::") else place.host
+    return f"{'tls' if place.is_tls else 'dns'}://{address_text(host, listeners.bound_port(place))}"
+
+
+def _cache_state(answering: Answering, listeners: Listeners) -> CacheState:
+    block, cache = answering.block, answering.cache
+    where = config.listening(block.listen[0])
+    zones = block.cache.zones or block.names
     return CacheState(
         block=str(answering),
+        server=_server(Place(where.host, where.port, where.is_tls, is_stream=True, zone=""), listeners),
+        view=block.view.name,
+        zones=",".join(names.to_text(names.from_text(each)) for each in zones),
         entries=len(cache),
+        denials=cache.denials,
         bytes=cache.size,
-        hits=cache.hits,
-        misses=cache.misses,
-        evictions=cache.evictions,
-        stale=elsewhere.stale,
-        prefetched=elsewhere.prefetched,
-        waiting=elsewhere.waiting,
-        rejected=elsewhere.rejected,
+        waiting=answering.resolver.elsewhere.waiting,
+        counts=cache.counts,
     )
 
 
 def _upstream_states(answering: Answering) -> list[UpstreamState]:
+    """An upstream that is asked about a zone in two ways is one."""
     return [
         UpstreamState(
             block=str(answering),
             upstream=str(each),
             zone=names.to_text(zone),
+            to=address_text(each.address.host, each.address.port),
             is_usable=not (each.is_down or each.is_looping),
             is_looping=each.is_looping,
-            failures=each.failed,
-            durations=each.durations,
+            tally=each.tally,
         )
-        for zone, each in answering.forwarder.upstreams
+        for zone, each in {each.tally: (zone, each) for zone, each in answering.forwarder.upstreams}.values()
     ]

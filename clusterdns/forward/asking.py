@@ -109,6 +109,7 @@ class Asking:
             return
         self._tries.remove(one)
         one.upstream.failures = 0
+        one.upstream.tally.note_response(response.rcode, self._loop.time() - one.started)
         is_unwilling = response.rcode in self._sends_on or response.is_truncated
         if is_unwilling and self._turn < len(self._upstreams):
             self._unwilling = response
@@ -140,7 +141,7 @@ class Asking:
     def _complain(self, upstream: Upstream, why: str) -> None:
         if str(upstream) not in self._complaints and why != NO_SOCKET:
             upstream.failures += 1
-            upstream.failed += 1
+            upstream.tally.failed += 1
         self._complaints[str(upstream)] = why
 
     def _finish(self, response: Response) -> None:

@@ -12,7 +12,7 @@ from clusterdns import names
 from clusterdns.forward.address import UpstreamAddress
 from clusterdns.forward.asking import Asking, Patience
 from clusterdns.forward.health import Prober
-from clusterdns.forward.upstream import Manner, Upstream
+from clusterdns.forward.upstream import Manner, Tally, Upstream
 from clusterdns.names import Name
 from clusterdns.records import Rcode, Reason, ReasonCode
 from clusterdns.responses import failure
@@ -56,10 +56,13 @@ class Route(Struct, frozen=True):
 class _Way:
     """A route as it stands."""
 
-    def __init__(self, route: Route, known: Mapping[UpstreamAddress, Upstream]) -> None:
+    def __init__(self, route: Route, known: Mapping[UpstreamAddress, Upstream], tallies: Tallies) -> None:
         self.route = route
-        self.upstreams = [known.get(each) or Upstream(each, route.manner) for each in dict.fromkeys(route.upstreams)]
-        self.after = None if route.after is None else _Way(route.after, known)
+        self.upstreams = [
+            known.get(each) or Upstream(each, route.manner, tallies.of(route.zone, each))
+            for each in dict.fromkeys(route.upstreams)
+        ]
+        self.after = None if route.after is None else _Way(route.after, known, tallies)
         self._turn = 0
 
     def all_upstreams(self) -> list[Upstream]:
@@ -79,17 +82,30 @@ class _Way:
         return sorted(usable, key=lambda each: each.is_down)
 
 
+class Tallies:
+    """What became of the questions of one block. They go on being counted here when its forwarder is another one."""
+
+    def __init__(self) -> None:
+        self.despairs = 0
+        """Questions that were asked although no upstream of theirs seemed to be there."""
+        self._of: dict[tuple[Name, UpstreamAddress], Tally] = {}
+
+    def of(self, zone: Name, address: UpstreamAddress) -> Tally:
+        return self._of.setdefault((zone, address), Tally())
+
+
 class Forwarder:
     """Asks upstream. It is used within a running loop, from `start` to `stop`."""
 
-    def __init__(self, routes: Iterable[Route], patience: Patience) -> None:
+    def __init__(self, routes: Iterable[Route], patience: Patience, tallies: Tallies | None = None) -> None:
+        self.tallies = tallies or Tallies()
         self._patience = patience
         self._is_over = False
         self._prober = Prober()
         self._ways: dict[Name, _Way] = {}
         self._askings: dict[Asking, None] = {}
         for route in routes:
-            self._ways[route.zone] = _Way(route, {})
+            self._ways[route.zone] = _Way(route, {}, self.tallies)
 
     def start(self) -> None:
         for zone, upstream in self.upstreams:
@@ -113,7 +129,7 @@ class Forwarder:
         way = self._ways.get(route.zone)
         before = way.all_upstreams() if way else []
         known = {each.address: each for each in before} if way and way.route.manner == route.manner else {}
-        self._ways[route.zone] = _Way(route, known)
+        self._ways[route.zone] = _Way(route, known, self.tallies)
         fresh = self._ways[route.zone].all_upstreams()
         for upstream in before:
             if upstream not in fresh:
@@ -139,6 +155,7 @@ class Forwarder:
             nobody = failure(asked.question.name, Reason(self._why_nobody(way), ReasonCode.NO_REACHABLE_AUTHORITY))
             asyncio.get_running_loop().call_soon(done, nobody)
             return
+        self.tallies.despairs += upstreams[0].is_down
 
         def over(asking: Asking, response: Response) -> None:
             self._askings.pop(asking, None)

@@ -70,6 +70,7 @@ class Prober:
         while True:
             name = names.below(str(secrets.randbits(63)), str(secrets.randbits(63)), parent=manner.probe_domain or zone)
             complaint = await self._probe(upstream, zone, name)
+            upstream.tally.probes_failed += bool(complaint)
             if name in self._returned:
                 pause = longest_pause
             elif not complaint:

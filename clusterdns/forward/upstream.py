@@ -29,6 +29,9 @@ UDP_SIZE = 1232
 PLAIN_SECONDS = 600.0
 """How long an upstream that did not know EDNS is asked without."""
 
+DURATION_BOUNDS = tuple(0.00025 * 2**power for power in range(16))
+"""Seconds; those of CoreDNS, so that dashboards can add up both."""
+
 
 class Asked(Struct, frozen=True):
     """A question as it goes upstream."""
@@ -60,11 +63,29 @@ class Manner(Struct, frozen=True):
     """How long a connection is kept for the next query."""
 
 
+class Tally:
+    """What became of the questions to an upstream. They go on being counted here when it is set up anew."""
+
+    def __init__(self) -> None:
+        self.durations: dict[int, Durations] = {}
+        """Of its responses, by their rcode."""
+        self.failed = 0
+        """Questions without a response."""
+        self.probes_failed = 0
+
+    def note_response(self, rcode: int, seconds: float) -> None:
+        durations = self.durations.get(rcode)
+        if durations is None:
+            durations = self.durations[rcode] = Durations(*DURATION_BOUNDS)
+        durations.observe(seconds)
+
+
 class Upstream:
     """An upstream, and how it is doing."""
 
-    def __init__(self, address: UpstreamAddress, manner: Manner) -> None:
+    def __init__(self, address: UpstreamAddress, manner: Manner, tally: Tally | None = None) -> None:
         self.address = address
+        self.tally = tally or Tally()
         self.manner = manner
         self.streams = Streams(address, manner.tls if address.tls else None, manner.kept_seconds)
         self.failures = 0
@@ -72,10 +93,6 @@ class Upstream:
         self.is_looping = False
         """Whether what it is asked comes back to this server."""
         self.plain_until = 0.0
-        self.durations = Durations(*(0.00025 * 2**power for power in range(16)))
-        """Of its responses, in seconds."""
-        self.failed = 0
-        """Queries without a response, in all."""
 
     def __str__(self) -> str:
         return str(self.address)
@@ -116,11 +133,11 @@ class Try:
         self._exchange: Datagram | Pending | None = None
         self._cut: Response | None = None
         """A truncated response, for when nothing better can be had."""
-        self._started = self._loop.time()
+        self.started = self._loop.time()
 
     def start(self) -> None:
         upstream = self.upstream
-        self._write(plain=self._started < upstream.plain_until)
+        self._write(plain=self.started < upstream.plain_until)
         if upstream.address.tls or upstream.manner.force_tcp:
             self._ask_over_stream()
         else:
@@ -175,7 +192,6 @@ class Try:
         self._exchange = None
         if self._is_plain_again and response.rcode not in (Rcode.FORMERR, Rcode.NOTIMP):
             self.upstream.plain_until = self._loop.time() + PLAIN_SECONDS  # it was EDNS indeed that it minded
-        self.upstream.durations.observe(self._loop.time() - self._started)
         self._answered(self, response)
         return True
 

@@ -11,7 +11,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from clusterdns import names
+from clusterdns import names, origins
 from clusterdns.events import Gone, Listed, Put, within
 from clusterdns.index.clients import PodAddresses
 from clusterdns.index.growing import (
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from clusterdns.index.tables import Kept
     from clusterdns.names import Address, Name
     from clusterdns.objects import Key, Object
+    from clusterdns.origins import Origin
 
 _SERIALS = 1 << 32
 
@@ -459,4 +460,22 @@ def _unlisted(encloser: Apex | PodNamespace) -> Nothing:
 
 
 def _nothing(encloser: Node) -> Nothing:
-    return Nothing(name=encloser.name, zone=encloser.zone, encloser=encloser)
+    return Nothing(name=encloser.name, zone=encloser.zone, encloser=encloser, origin=_missing_below(encloser))
+
+
+def _missing_below(encloser: Node) -> Origin:
+    """What a name that is missing there would have been."""
+    match encloser:
+        case PodNamespace():
+            return origins.NO_POD
+        case EmptyNonTerminal(lacks=lacks):
+            return _LACKING.get(lacks, origins.NO_NAME)
+        case ServiceName():
+            return origins.NO_ENDPOINT
+        case Apex(zone=zone) if zone.is_reverse:
+            return origins.NO_ADDRESS
+        case _:
+            return origins.NO_NAME
+
+
+_LACKING = {"namespace": origins.NO_NAMESPACE, "Service": origins.NO_SERVICE, "port": origins.NO_PORT}
