@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import re
@@ -20,7 +21,7 @@ import dns.rcode
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = REPOSITORY / "config" / "example"
@@ -106,18 +107,31 @@ class Serving:
             self.process.wait()
 
 
+def _own_ports() -> Iterator[int]:
+    """Those of this test process alone, in turn: a server that is killed and started again finds its port free."""
+    given_to_all = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
+    end = max(int(given_to_all.split()[0]), 20_000)
+    worker, workers = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    own = list(range(10_000, end))[int(worker.removeprefix("gw")) :: int(workers)]
+    random.shuffle(own)
+    return itertools.cycle(own)
+
+
+_ports = _own_ports()
+
+
 def free_port() -> int:
-    """A port that nobody holds over UDP or TCP; none that the system gives to sockets that ask for any."""
-    while True:
-        where = ("127.0.0.1", random.randrange(10_000, 32_768))
+    """A port that nobody holds over UDP or TCP, and that no other test is given."""
+    for port in _ports:
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                tcp.bind(where)
-                udp.bind(where)
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return where[1]
+            return port
+    raise AssertionError("ports never end")
 
 
 def has_ipv6() -> bool:
