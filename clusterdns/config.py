@@ -50,8 +50,15 @@ class Tcp(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     connections: int = 1000
     """Ten times what a node's caches hold open; when all are taken, the one idle for longest gives way."""
 
+    connections_per_client: int = 250
+    """A quarter, so that nobody takes all. A client is one IPv4 address or one IPv6 /64: perhaps a whole node, behind
+    address translation. Of a client that has them all, too, the one idle for longest gives way."""
+
     idle_seconds: float = 10.0
-    """RFC 7766 asks for the order of a few seconds."""
+    """RFC 7766 asks for the order of a few seconds. They count from a query's start on: bytes that trickle are none."""
+
+    in_flight: int = 100
+    """Queries of one connection that may wait for upstreams, before no more of it is read."""
 
 
 class Tls(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -799,6 +806,8 @@ def _shared_faults(config: Config) -> Iterator[str]:
     yield from _nulls(msgspec.to_builtins(config))
     yield from _out_of_bounds(
         ("tcp.connections", config.tcp.connections, 1, 1_000_000),
+        ("tcp.connections-per-client", config.tcp.connections_per_client, 1, 1_000_000),
+        ("tcp.in-flight", config.tcp.in_flight, 1, 100_000),
         ("tcp.idle-seconds", config.tcp.idle_seconds, 0.1, 86400),
         ("lameduck-seconds", config.lameduck_seconds, 0, 3600),
     )

@@ -183,6 +183,11 @@ class TestChecking:
             (Config(udp_size=511), "udp-size: 511 is not between 512 and 4096"),
             (Config(udp_size=65535), "udp-size: 65535 is not between 512 and 4096"),
             (Config(tcp=Tcp(connections=0)), "tcp.connections: 0 is not between 1 and 1000000"),
+            (
+                Config(tcp=Tcp(connections_per_client=0)),
+                "tcp.connections-per-client: 0 is not between 1 and 1000000",
+            ),
+            (Config(tcp=Tcp(in_flight=0)), "tcp.in-flight: 0 is not between 1 and 100000"),
             (Config(tcp=Tcp(idle_seconds=0)), "tcp.idle-seconds: 0 is not between 0.1 and 86400"),
             (Config(tcp=Tcp(idle_seconds=float("nan"))), "tcp.idle-seconds: nan is not between 0.1 and 86400"),
             (Config(listen=()), "listen: at least one is needed"),

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clusterdns.server import CannotListen, Limits, Server, address_text
+from clusterdns.server.turns import MOST_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -261,6 +262,20 @@ class TestManyClients:
                 for client in clients:
                     client.close()
 
+    async def test_a_client_that_has_many_gives_way_to_itself(self) -> None:
+        """However long others have been idle."""
+        limits = Limits(connections=10, connections_per_client=2)
+        async with serving(limits=limits) as port:
+            other = Client(*await asyncio.open_connection(LOCAL, port, local_addr=("127.0.0.2", 0)))
+            try:
+                async with connected(port) as first, connected(port) as second, connected(port) as third:
+                    assert await first.is_over()
+                    for client in (second, third, other):
+                        client.send(framed(b"one"))
+                        assert await client.receive() == b"re: one"
+            finally:
+                other.writer.transport.abort()
+
     async def test_those_that_stay_are_served(self) -> None:
         async with serving(limits=Limits(connections=10)) as port:
             clients = [Client(*await asyncio.open_connection(LOCAL, port)) for _ in range(30)]
@@ -270,6 +285,34 @@ class TestManyClients:
                     assert await client.receive() == b"re: one"
                 for client in clients[:-10]:
                     assert await client.is_over()
+            finally:
+                for client in clients:
+                    client.writer.transport.abort()
+
+
+class TestManyPipelines:
+    async def test_datagrams_get_their_turn(self) -> None:
+        """Of many long pipelines, so many messages in all are answered between two looks at the datagrams."""
+        asked: list[bytes] = []
+
+        def note(packet: bytes, _client: object) -> bytes:
+            asked.append(packet)
+            return packet
+
+        async with serving(note) as port:
+            clients = [Client(*await asyncio.open_connection(LOCAL, port)) for _ in range(20)]
+            try:
+                with Datagrams(port) as datagrams:
+                    for client in clients:
+                        client.send(framed(*[b"long"] * 1000))
+                    await until(lambda: len(asked) >= 100)
+                    before = len(asked)
+                    datagrams.send(b"short")
+                    await until(lambda: datagrams.received)
+                    assert asked.index(b"short") - before <= 3 * MOST_MESSAGES
+                for client in clients:
+                    for _ in range(1000):
+                        assert await client.receive() == b"long"
             finally:
                 for client in clients:
                     client.writer.transport.abort()

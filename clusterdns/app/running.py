@@ -399,7 +399,12 @@ def _shows_metrics(settings: Config) -> bool:
 
 
 def _limits(settings: Config) -> Limits:
-    return Limits(connections=_possible_connections(settings), idle_seconds=settings.tcp.idle_seconds)
+    return Limits(
+        connections=_possible_connections(settings),
+        connections_per_client=settings.tcp.connections_per_client,
+        idle_seconds=settings.tcp.idle_seconds,
+        awaited_replies=settings.tcp.in_flight,
+    )
 
 
 def _possible_connections(settings: Config) -> int:

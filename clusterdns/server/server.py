@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from clusterdns.server.binding import CannotListen, bind, bind_stream
 from clusterdns.server.datagrams import Datagrams
 from clusterdns.server.encryption import Encrypted
+from clusterdns.server.holding import Holding
 from clusterdns.server.replies import Promises
 from clusterdns.server.streams import Connection, Listener
+from clusterdns.server.turns import Turns
 
 if TYPE_CHECKING:
     import socket
@@ -34,7 +36,7 @@ class Server:
         self._over_tcp = over_tcp
         self._limits = limits
         self._tls = tls
-        self._connections: dict[Connection, None] = {}
+        self._connections: Holding[Connection] = Holding()
         self._datagrams: list[Datagrams] = []
         self._listeners: list[Listener] = []
         self._sweeper: asyncio.TimerHandle | None = None
@@ -46,6 +48,7 @@ class Server:
         Returns the addresses as they are bound. Raises CannotListen.
         """
         loop = asyncio.get_running_loop()
+        self._turns = Turns(loop)
         datagrams: list[socket.socket] = []
         streams: list[socket.socket] = []
         try:
@@ -123,7 +126,7 @@ class Server:
         await asyncio.sleep(0)
 
     def _connect(self) -> asyncio.Protocol:
-        connection = Connection(self._respond_over_tcp, self._limits, self._connections, self._to_come)
+        connection = Connection(self._respond_over_tcp, self._limits, self._connections, self._turns, self._to_come)
         return Encrypted(connection, self._tls) if self._tls else connection
 
     def _respond_over_tcp(self, packet: bytes, client: Client) -> bytes | ToCome | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -14,17 +13,22 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from clusterdns.server.holding import Holding
     from clusterdns.server.replies import Client, Promises, Respond
+    from clusterdns.server.turns import Turns
 
 log = logging.getLogger("clusterdns.server")
 
-DRAIN = 64
-"""Messages of one stream answered before the loop gets its turn."""
+DRAIN = 16
+"""Messages of one stream answered before the others get their turn."""
 
 ACCEPTS = 16
 """Connections accepted a wake-up."""
 
 ACCEPT_PAUSE_SECONDS = 0.5
+
+PIECE = 16 << 10
+"""Bytes read at one time: what a connection holds of a pipeline that is longer than we answer it."""
 
 QUIET_SECONDS = 0.02
 """Without anything new, at the stop, until a client is taken to have no more to ask."""
@@ -34,6 +38,8 @@ class Limits(Struct, frozen=True):
     """What clients over TCP may take of us (RFC 7766 section 6)."""
 
     connections: int = 1000
+    connections_per_client: int = 250
+    """Of one IPv4 address, or one IPv6 network of 64 bits."""
     idle_seconds: float = 10.0
     unread_bytes: int = 16 << 10
     """Replies that a client has not read yet, before we read no more of its queries."""
@@ -87,15 +93,20 @@ class Listener:
         self._pause = self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._loop.add_reader, self._socket, self._accept)
 
 
-class Connection(asyncio.Protocol):
+_PIECE = memoryview(bytearray(PIECE))
+"""Where all connections read to, one after the other: what has come is taken out of it at once."""
+
+
+class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
     """One TCP client: messages behind their lengths, cut into segments as the network pleases (RFC 7766 section 8)."""
 
     _transport: asyncio.Transport
 
     def __init__(
-        self, respond: Respond, limits: Limits, connections: dict[Connection, None], to_come: Promises
+        self, respond: Respond, limits: Limits, connections: Holding[Connection], turns: Turns, to_come: Promises
     ) -> None:
         self._respond = respond
+        self._turns = turns
         self._to_come = to_come
         self._client: Client = ("",)
         self._is_ended = False
@@ -106,6 +117,7 @@ class Connection(asyncio.Protocol):
         self._received = bytearray()
         self._is_writable = True
         self._is_busy = False
+        self._is_in_line = False
         self.last_query = asyncio.get_running_loop().time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -113,16 +125,15 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._client = transport.get_extra_info("peername") or self._client
         transport.set_write_buffer_limits(self.limits.unread_bytes)
-        self._connections[self] = None
-        excess = len(self._connections) - self.limits.connections
-        if excess > 0:
-            # The ones that have been idle the longest give way, as RFC 7766 section 6.2.3 lets a server do. Whoever
-            # does is counted until its connection is lost, so that those that come in one burst each find another.
-            for each in nsmallest(excess, self._connections, key=lambda each: each.last_query):
-                each.close()
+        address, limits = self._client[0], self.limits
+        self._connections.add(self, address)
+        # The ones that have been idle the longest give way, as RFC 7766 section 6.2.3 lets a server do. Whoever
+        # does is counted until its connection is lost, so that those that come in one burst each find another.
+        for each in self._connections.excess(address, limits.connections, limits.connections_per_client):
+            each.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._connections.pop(self, None)
+        self._connections.remove(self)
 
     def finish(self) -> None:
         """Close as soon as nothing more comes in and all is answered.
@@ -145,7 +156,14 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        return _PIECE
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(_PIECE[:nbytes])
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """What TCP has brought, or what TLS has made of that."""
         self._received += data
         self._is_busy = True
         self._answer()
@@ -165,16 +183,21 @@ class Connection(asyncio.Protocol):
 
     def _answer(self) -> None:
         """Answer what has come in, in rounds, so that one client's pipeline does not hold up the others."""
-        if self._transport.is_closing():
+        if self._is_in_line or self._transport.is_closing():
             return
         if self._answer_one_round():
             self._is_busy = True
             self._transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self._answer)
+            self._is_in_line = True
+            self._turns.wait(self._go_on)
         elif self._is_full:
             self._transport.pause_reading()
         elif self._is_writable:
             self._transport.resume_reading()
+
+    def _go_on(self) -> None:
+        self._is_in_line = False
+        self._answer()
 
     @property
     def _is_waiting(self) -> bool:
@@ -191,23 +214,27 @@ class Connection(asyncio.Protocol):
         for _ in range(DRAIN):
             end = at + 2 + int.from_bytes(received[at : at + 2], "big")
             if self._is_waiting or len(received) < max(end, at + 2):
+                del received[:at]
+                return False
+            if not self._turns.take():
                 break
             reply = self._respond(bytes(received[at + 2 : end]), self._client)
             at = end
-            self.last_query = asyncio.get_running_loop().time()
+            self._note_query()
             if reply is None:
                 self._transport.close()
-                break
+                return False
             if isinstance(reply, bytes):
                 self._write(reply)
             else:
                 self.awaited += 1
                 self._to_come.add(reply, self._deliver)
-        else:
-            del received[:at]
-            return True
         del received[:at]
-        return False
+        return True
+
+    def _note_query(self) -> None:
+        self.last_query = asyncio.get_running_loop().time()
+        self._connections.note_query(self)
 
     def _write(self, reply: bytes) -> None:
         self._transport.write(struct.pack("!H", len(reply)) + reply)
