@@ -29,6 +29,8 @@ from clusterdns.around import (
     rewrite_rules,
     template,
 )
+from clusterdns.around.rate_limit import Limiter, RateLimit
+from clusterdns.around.server_cookies import secret
 from clusterdns.consolidation import Consolidation
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
@@ -59,6 +61,20 @@ class Tcp(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     in_flight: int = 100
     """Queries of one connection that may wait for upstreams, before no more of it is read."""
+
+
+class Cookies(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """DNS cookies (RFC 7873, RFC 9018), by which clients know our replies, and we know clients again."""
+
+    enabled: bool = True
+    """Whether clients that send one are told one. Queries without cookies cost nothing more for it."""
+
+    secrets: tuple[str, ...] = ()
+    """What they are made with, 32 hexadecimal digits each: the first makes them, those of all are taken, so that a new
+    one can come before the old one goes. A random one unless given; servers that share an address need the same."""
+
+    file: str = ""
+    """A file with the secrets in place of these, one a line, read again when it changes."""
 
 
 class Tls(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -553,6 +569,10 @@ class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     tcp: Tcp = field(default_factory=Tcp)
 
+    cookies: Cookies = field(default_factory=Cookies)
+
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+
     log_consolidate: tuple[Consolidation, ...] = ()
     """Warnings and errors of the log that are counted for a while and told together."""
 
@@ -811,7 +831,14 @@ def _shared_faults(config: Config) -> Iterator[str]:
         ("tcp.idle-seconds", config.tcp.idle_seconds, 0.1, 86400),
         ("lameduck-seconds", config.lameduck_seconds, 0, 3600),
     )
+    try:
+        Limiter(config.rate_limit, float)
+    except ValueError as error:
+        yield f"rate-limit.{error}"
+    if config.cookies.secrets and config.cookies.file:
+        yield "cookies.secrets: they stand in cookies.file, or here, not in both"
     yield from _unreadable(
+        ("cookies.secrets", config.cookies.secrets, secret),
         ("service-cidr", config.service_cidr, ipaddress.ip_network),
         ("dns-service", (config.dns_service,), service_key),
         ("labels", (config.labels,), selectors.checked),

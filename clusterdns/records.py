@@ -42,7 +42,7 @@ LONGEST_TTL = 0x7FFFFFFF
 
 
 class Rcode(IntEnum):
-    """RFC 1035 section 4.1.1, RFC 6891 section 9."""
+    """RFC 1035 section 4.1.1, RFC 6891 section 9, RFC 7873 section 8."""
 
     NOERROR = 0
     FORMERR = 1
@@ -51,6 +51,7 @@ class Rcode(IntEnum):
     NOTIMP = 4
     REFUSED = 5
     BADVERS = 16
+    BADCOOKIE = 23
 
 
 class ReasonCode(IntEnum):

@@ -55,7 +55,7 @@ MOST_TERMS = 1000
 """How many forms of queries are known by what they ask of a reply."""
 
 LONGEST_FORM = 64
-"""Of those, in bytes: with a cookie, and without much padding."""
+"""Of those, in bytes: without much padding."""
 
 MOST_BYTES = 16 << 20
 """What the remembered replies may take together, about; then all are forgotten, and those in use come back at once."""
@@ -70,17 +70,35 @@ _DATAGRAM, _STREAM = b"u", b"t"
 
 
 def responder(
-    index: Index, dialect: Dialect, *, stream: bool, resolver: Resolver | None = None, trail: Trail | None = None
+    index: Index,
+    dialect: Dialect,
+    *,
+    stream: bool,
+    resolver: Resolver | None = None,
+    trail: Trail | None = None,
+    unfamiliar: Callable[[Respond, Respond], Respond] | None = None,
 ) -> Respond:
     """What answers the packets of UDP, or those of a stream, whose replies may be long.
 
     resolver: for the names that are not ours; they are refused without.
     trail: is told where each reply came from.
+    unfamiliar: makes of the whole responder, and of its slow way, what takes the packets that are no form of query that
+    was answered before. So what is rare costs the others nothing.
     """
-    node_of = index.nodes.get
-    kind = _STREAM if stream else _DATAGRAM
     trail = trail or Trail()
     slowly = _SlowWay(index, dialect, resolver, trail, stream=stream)
+    whole = _quickly(index, slowly, resolver, slowly.respond, trail=trail, stream=stream)
+    if unfamiliar is None:
+        return whole
+    return _quickly(index, slowly, resolver, unfamiliar(whole, slowly.respond), trail=trail, stream=stream)
+
+
+def _quickly(
+    index: Index, slowly: _SlowWay, resolver: Resolver | None, otherwise: Respond, *, trail: Trail, stream: bool
+) -> Respond:
+    """The fast way, and `otherwise` for all that can not go it."""
+    node_of = index.nodes.get
+    kind = _STREAM if stream else _DATAGRAM
     terms_of = slowly.terms.get
     cache = None if resolver is None else resolver.elsewhere.cache
     depends_on_client = Nothing if resolver and resolver.searching.follows_first_tries else None
@@ -108,7 +126,7 @@ def responder(
                     entry.hits += 1
                     trail.origin, trail.form = origins.CACHE, form
                     return entry.response.to(packet, name_end, known, int(now - entry.stored_at))
-        return slowly.respond(packet, client)
+        return otherwise(packet, client)
 
     return respond
 

@@ -13,7 +13,8 @@ import yaml
 
 from clusterdns import config
 from clusterdns.around.query_log import Rule
-from clusterdns.config import BadConfig, Cache, Config, External, Forward, Hosts, StubZone, Tcp, Tls
+from clusterdns.around.rate_limit import RateLimit
+from clusterdns.config import BadConfig, Cache, Config, Cookies, External, Forward, Hosts, StubZone, Tcp, Tls
 from clusterdns.consolidation import Consolidation
 
 if TYPE_CHECKING:
@@ -188,6 +189,15 @@ class TestChecking:
                 "tcp.connections-per-client: 0 is not between 1 and 1000000",
             ),
             (Config(tcp=Tcp(in_flight=0)), "tcp.in-flight: 0 is not between 1 and 100000"),
+            (Config(rate_limit=RateLimit(slip=11)), "rate-limit.slip: 11 is not between 0 and 10"),
+            (
+                Config(cookies=Cookies(secrets=("e5e9",))),
+                "cookies.secrets: 'e5e9': expected 32 hexadecimal digits",
+            ),
+            (
+                Config(cookies=Cookies(secrets=("e5e973e5a6b2a43f48e7dc849e37bfcf",), file="secrets")),
+                "cookies.secrets: they stand in cookies.file, or here, not in both",
+            ),
             (Config(tcp=Tcp(idle_seconds=0)), "tcp.idle-seconds: 0 is not between 0.1 and 86400"),
             (Config(tcp=Tcp(idle_seconds=float("nan"))), "tcp.idle-seconds: nan is not between 0.1 and 86400"),
             (Config(listen=()), "listen: at least one is needed"),

@@ -487,7 +487,7 @@ class TestLimits:
         for number in range(3):
             padding = dns.edns.GenericOption(12, bytes([number]) * 1000)
             await server.ask("www.example.com", use_edns=0, options=[padding])
-        terms = inspect.getclosurevars(server.respond).nonlocals["slowly"].terms
+        terms = inspect.getclosurevars(server.respond).nonlocals["terms_of"].__self__
         assert not terms
         await server.ask("www.example.com", use_edns=0)
         assert len(terms) == 1

@@ -49,6 +49,7 @@ from clusterdns.zones import ServedZones
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from clusterdns.app.front import Front
     from clusterdns.config import Block, Config
     from clusterdns.forward import UpstreamAddress
     from clusterdns.index import Index
@@ -112,12 +113,14 @@ class Answering:
         self.trail: Trail = Trail(time.monotonic) if former is None else former.trail
         """Where it says what its replies come from."""
         self._following: list[asyncio.Task[None]] = []
+        self.bare: list[Respond] = []
+        """What answers with nothing around it."""
 
     def __str__(self) -> str:
         return " ".join(self.block.names)
 
-    def responds(self) -> tuple[Respond, Respond]:
-        """What answers over UDP, and over TCP."""
+    def responds(self, front: Front) -> tuple[Respond, Respond]:
+        """What answers over UDP, and over TCP, behind that."""
         given = self.block.forward
         dialect = Dialect(
             udp_size=self.block.udp_size,
@@ -126,12 +129,12 @@ class Answering:
             recursion_available=bool(given.upstreams or given.zones or given.resolv_conf),
             relayed_options=rewrite.relayed_options(self.block.rewrite),
         )
-        return self._respond(dialect, stream=False), self._respond(dialect, stream=True)
+        return self._respond(dialect, front, stream=False), self._respond(dialect, front, stream=True)
 
-    def _respond(self, dialect: Dialect, *, stream: bool) -> Respond:
+    def _respond(self, dialect: Dialect, front: Front, *, stream: bool) -> Respond:
         """What answers, behind what stands around it, the innermost first."""
         block = self.block
-        respond = self._behind_search_lists(dialect, stream=stream)
+        respond = self._behind_search_lists(dialect, front, stream=stream)
         respond = minimal.minimal(respond) if block.minimal else respond
         given = block.header
         of_queries = header.Flags(cleared=given.query_clear, raised=given.query_set)
@@ -153,10 +156,18 @@ class Answering:
             respond = self._said_by("local", localhost.answering_localhost(respond, dialect, stream=stream), respond)
         return nsid.identified(respond, block.nsid, dialect, stream=stream) if block.nsid else respond
 
-    def _behind_search_lists(self, dialect: Dialect, *, stream: bool) -> Respond:
+    def _behind_search_lists(self, dialect: Dialect, front: Front, *, stream: bool) -> Respond:
         """What answers to each name of a search list that is tried here."""
         block = self.block
-        respond = responder(self.index, dialect, stream=stream, resolver=self.resolver, trail=self.trail)
+        respond = responder(
+            self.index,
+            dialect,
+            stream=stream,
+            resolver=self.resolver,
+            trail=self.trail,
+            unfamiliar=front.unfamiliar(stream=stream),
+        )
+        self.bare.append(respond)
         if block.whoami:
             telling = whoami.telling_clients(respond, self._is_answered_for, dialect, stream=stream)
             respond = self._said_by("whoami", telling, respond)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from clusterdns.app.answering import Answering
+    from clusterdns.app.front import Front
     from clusterdns.dispatch import Holds
     from clusterdns.names import Name
     from clusterdns.server import Client, Limits, Respond
@@ -57,7 +58,9 @@ class Listeners:
         """Where we listen over UDP and TCP, as it is bound."""
         return [bound for where, bound in self._bound.items() if not where.is_tls]
 
-    def prepared(self, answering: Sequence[Answering], limits: Limits, *, counts: bool) -> dict[Listening, Prepared]:
+    def prepared(
+        self, answering: Sequence[Answering], limits: Limits, front: Front, *, counts: bool
+    ) -> dict[Listening, Prepared]:
         """What shall answer where. Raises BadConfig for certificates that are no good.
 
         counts: whether queries are counted.
@@ -66,21 +69,22 @@ class Listeners:
         def counted(respond: Respond, place: Place, trail: Trail) -> Respond:
             return self.traffic.counted(respond, place, trail) if counts else respond
 
-        def dispatching(views: dict[Name, list[View]], place: Place) -> Respond:
+        def dispatching(views: dict[Name, list[View]], place: Place, *, stream: bool) -> Respond:
             trail = Trail(time.monotonic)
 
             def refusing(packet: bytes, client: Client) -> bytes | None:
                 trail.begin()
                 return refuse(packet, client)
 
-            return viewed(views, counted(refusing, place, trail))
+            respond = viewed(views, counted(refusing, place, trail))
+            return front.before(respond, stream=stream, is_bare=any(respond in each.bare for each in answering))
 
         over_udp: dict[Listening, dict[Name, list[View]]] = {}
         over_tcp: dict[Listening, dict[Name, list[View]]] = {}
         unlogged: dict[Listening, dict[Name, list[View]]] = {}
         tls: dict[Listening, ssl.SSLContext] = {}
         for each in answering:
-            udp, tcp = each.responds()
+            udp, tcp = each.responds(front)
             for where in map(config.listening, each.block.listen):
                 if where.is_tls and where not in tls:
                     tls[where] = certificates.for_clients(each.block.tls)
@@ -102,8 +106,8 @@ class Listeners:
             each.look_beyond(viewed(beside), is_alone=is_alone)
         return {
             where: Prepared(
-                dispatching(over_udp[where], _place(where, DROPPED, stream=False)),
-                dispatching(over_tcp[where], _place(where, DROPPED, stream=True)),
+                dispatching(over_udp[where], _place(where, DROPPED, stream=False), stream=False),
+                dispatching(over_tcp[where], _place(where, DROPPED, stream=True), stream=True),
                 limits,
                 tls.get(where),
             )

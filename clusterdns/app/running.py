@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from clusterdns import __version__, config
-from clusterdns.app import certificates, network_files
+from clusterdns.app import certificates, front, network_files
 from clusterdns.app.answering import Answering
 from clusterdns.app.indexes import kinds
 from clusterdns.app.listeners import Listeners
@@ -74,7 +74,8 @@ class Running:
         self._views: Views | None = None
         self._snapshot = contextlib.AsyncExitStack()
         self._snapshot_of: object = None
-        self._read = certificates.fingerprints(_read_at_start(settings))
+        self._front = front.Front(settings)
+        self._read = certificates.fingerprints(read_at_start(settings))
         self._following: asyncio.Task[None] | None = None
         self._lines: LineWriter | None = None
         self._consolidating = Consolidating(())
@@ -91,7 +92,7 @@ class Running:
         told = await self.source.open()
         for index in indexes:
             index.apply(told)
-        prepared = self.listeners.prepared(answering, _limits(settings), counts=_shows_metrics(settings))
+        prepared = self.listeners.prepared(answering, _limits(settings), self._front, counts=_shows_metrics(settings))
         await self._open_pages(settings)
         await self.listeners.take(prepared)
         self._take_over(answering)
@@ -105,7 +106,7 @@ class Running:
 
         Raises what starting with them would.
         """
-        found = certificates.fingerprints(_read_at_start(settings))
+        found = certificates.fingerprints(read_at_start(settings))
         if settings == self.settings and found == self._read:
             return
         certificates.check_api_server(settings)
@@ -116,7 +117,8 @@ class Running:
         ]
         for each in answering:
             await each.open()
-        prepared = self.listeners.prepared(answering, _limits(settings), counts=_shows_metrics(settings))
+        behind = front.Front(settings, self._front)
+        prepared = self.listeners.prepared(answering, _limits(settings), behind, counts=_shows_metrics(settings))
         source = build_source(settings) if _origin(settings) != _origin(self.settings) else None
         try:
             told = await source.open() if source is not None else self._known()
@@ -133,7 +135,7 @@ class Running:
             raise
         for index in fresh:
             index.apply(told if source is not None else self._known())
-        self._read = found
+        self._read, self._front = found, behind
         before, self.settings = self.answering, settings
         self._take_over(answering)
         self._consolidate(settings.log_consolidate)
@@ -334,9 +336,9 @@ def _namespaces(settings: Config) -> frozenset[str]:
     return frozenset(name for each in served for name in each) if all(served) else frozenset()
 
 
-def _read_at_start(settings: Config) -> tuple[Path, ...]:
+def read_at_start(settings: Config) -> tuple[Path, ...]:
     """Files beside the configuration's own, whose change is one of the configuration."""
-    return (*certificates.files(settings), *network_files.files(settings))
+    return (*certificates.files(settings), *network_files.files(settings), *front.files(settings))
 
 
 def _origin(settings: Config) -> tuple[object, ...]:

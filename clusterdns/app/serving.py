@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from clusterdns import config
-from clusterdns.app import certificates, network_files
-from clusterdns.app.running import Running
+from clusterdns.app.running import Running, read_at_start
 from clusterdns.config import Config
 from clusterdns.corefile import CorefileError, Disk
 from clusterdns.server import CannotListen
@@ -137,7 +136,7 @@ def _loaded(load: Callable[[], Loaded], files: _Files) -> Loaded:
 
 
 def _watched(loaded: Loaded) -> tuple[Path, ...]:
-    return (*loaded.files, *certificates.files(loaded.settings), *network_files.files(loaded.settings))
+    return (*loaded.files, *read_at_start(loaded.settings))
 
 
 class _Files:
