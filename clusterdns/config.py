@@ -28,6 +28,7 @@ from clusterdns.around import (
     rewrite,
     rewrite_rules,
     template,
+    visibility,
 )
 from clusterdns.around.rate_limit import Limiter, RateLimit
 from clusterdns.around.server_cookies import secret
@@ -463,6 +464,10 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     acl: tuple[acl.Rule, ...] = ()
     """Which clients are answered: the first rule that fits decides, and what none decides is allowed."""
 
+    visibility: tuple[visibility.Rule, ...] = ()
+    """Which namespaces are there for which clients: the first rule that is about a client decides, and those that none
+    is about see all."""
+
     rewrite: tuple[rewrite_rules.Rule, ...] = ()
     """What questions are turned into before they are answered."""
 
@@ -726,6 +731,13 @@ def _block_faults(block: Block) -> Iterator[str]:
         yield "autopath: search lists come from the pods' namespaces or from autopath-conf, not from both"
     if any(each.namespaces for each in block.query_log) and block.pods != "verified":
         yield f"query-log.namespaces: they take pods: verified, not {block.pods}"
+    if any(each.clients for each in block.visibility) and block.pods != "verified":
+        yield f"visibility.clients: they take pods: verified, not {block.pods}"
+    if block.namespaces:
+        strangers = {one: None for each in block.visibility for one in each.clients if one not in block.namespaces}
+        yield from (
+            f"visibility.clients: {each}: it is none of namespaces, so its pods are not known" for each in strangers
+        )
     for setting, zones in (
         ("zone", block.zone),
         ("reverse-zone", block.reverse_zone),
@@ -779,6 +791,7 @@ def _faulty_rules(block: Block) -> Iterator[str]:
         ("template", lambda: template.templating(_nobody, block.template, dialect, stream=False)),
         ("query-log", lambda: query_log.check(block.query_log)),
         ("nsid", lambda: block.nsid and nsid.identified(_nobody, block.nsid, dialect, stream=False)),
+        ("visibility", lambda: visibility.check(block.visibility)),
     )
     for setting, make in makings:
         try:

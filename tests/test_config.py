@@ -14,6 +14,7 @@ import yaml
 from clusterdns import config
 from clusterdns.around.query_log import Rule
 from clusterdns.around.rate_limit import RateLimit
+from clusterdns.around.visibility import Rule as Visible
 from clusterdns.config import BadConfig, Cache, Config, Cookies, External, Forward, Hosts, StubZone, Tcp, Tls
 from clusterdns.consolidation import Consolidation
 
@@ -189,6 +190,15 @@ class TestChecking:
                 "tcp.connections-per-client: 0 is not between 1 and 1000000",
             ),
             (Config(tcp=Tcp(in_flight=0)), "tcp.in-flight: 0 is not between 1 and 100000"),
+            (
+                Config(visibility=(Visible(clients=("shop",), see=()),)),
+                "visibility.clients: they take pods: verified, not disabled",
+            ),
+            (
+                Config(pods="verified", namespaces=("bank",), visibility=(Visible(clients=("shop", "bank"), see=()),)),
+                "visibility.clients: shop: it is none of namespaces, so its pods are not known",
+            ),
+            (Config(visibility=(Visible(see=("Shop",)),)), "visibility: rule 1: 'Shop' is no name of a namespace"),
             (Config(rate_limit=RateLimit(slip=11)), "rate-limit.slip: 11 is not between 0 and 10"),
             (
                 Config(cookies=Cookies(secrets=("e5e9",))),

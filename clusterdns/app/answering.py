@@ -29,6 +29,7 @@ from clusterdns.around import (
     renaming,
     rewrite,
     template,
+    visibility,
     whoami,
 )
 from clusterdns.cache import Cache, CacheLimits
@@ -168,6 +169,7 @@ class Answering:
             unfamiliar=front.unfamiliar(stream=stream),
         )
         self.bare.append(respond)
+        respond = visibility.showing(respond, block.visibility, self._places(), self._namespace, dialect, stream=stream)
         if block.whoami:
             telling = whoami.telling_clients(respond, self._is_answered_for, dialect, stream=stream)
             respond = self._said_by("whoami", telling, respond)
@@ -212,6 +214,20 @@ class Answering:
             stream=stream,
         )
         return query_log.logged(respond, self.block.query_log, around)
+
+    def _places(self) -> visibility.Places:
+        """Where names of the cluster have a namespace in them."""
+        block = self.block
+        external = [each for each in block.external_zone if not config.is_reverse(each)]
+        return visibility.Places(
+            frozenset(map(names.from_text, block.zone)) if block.cluster else frozenset(),
+            frozenset(map(names.from_text, external)),
+            block.external.apex.encode(),
+        )
+
+    def _namespace(self, client: str) -> str | None:
+        address = names.address(client.partition("%")[0])
+        return self.index.namespace_of_client(address) if address else None
 
     def _pod(self, client: str) -> log_line.Pod | None:
         address = names.address(client.partition("%")[0])
