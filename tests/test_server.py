@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import struct
 from contextlib import asynccontextmanager, suppress
@@ -288,6 +289,32 @@ class TestManyClients:
             finally:
                 for client in clients:
                     client.writer.transport.abort()
+
+
+class TestConnectionsThatAreOver:
+    async def test_nothing_of_them_waits_for_the_garbage_collector(self) -> None:
+        """Which comes by rarely, so that a flood would leave much behind."""
+        async with serving() as port:
+
+            async def come_and_go(count: int) -> None:
+                clients = [socket.create_connection((LOCAL, port)) for _ in range(count)]
+                async with connected(port) as last:
+                    last.send(framed(b"last"))
+                    assert await last.receive() == b"re: last"
+                for client in clients:
+                    client.close()
+                await until(lambda: len(open_sockets()) <= before)
+
+            before = len(open_sockets())
+            await come_and_go(10)
+            gc.collect()
+            gc.disable()
+            try:
+                await come_and_go(100)
+                transports = [each for each in gc.get_objects() if type(each).__name__ == "_SelectorSocketTransport"]
+                assert len(transports) < 10
+            finally:
+                gc.enable()
 
 
 class TestManyPipelines:

@@ -11,6 +11,8 @@ import ssl
 from contextlib import suppress
 from typing import Any
 
+from clusterdns.server import leftovers
+
 HANDSHAKE_SECONDS = 5.0
 """For a client that is far away and slow. Whoever has said nothing sensible by then is cut off."""
 
@@ -47,6 +49,8 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         self._within.connection_lost(exc)
+        self._within = asyncio.Protocol()  # which goes by itself, as this does then
+        leftovers.clear(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._incoming.write(data)

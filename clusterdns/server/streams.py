@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from clusterdns.server import leftovers
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
@@ -134,6 +136,7 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._connections.remove(self)
+        leftovers.clear(self._transport)
 
     def finish(self) -> None:
         """Close as soon as nothing more comes in and all is answered.
