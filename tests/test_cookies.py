@@ -13,8 +13,10 @@ import pytest
 from clusterdns.around.cookies import refused_for_cookie, telling_cookies
 from clusterdns.around.server_cookies import MOST_REMEMBERED, NotASecret, ServerCookies, secret
 from clusterdns.around.siphash import siphash
+from clusterdns.origins import Trail
 from clusterdns.queries import FormatError
 from clusterdns.respond import responder
+from clusterdns.traffic import Place, Traffic
 from clusterdns.wire import Dialect
 from tests.cluster import Server
 
@@ -312,6 +314,41 @@ class TestLoneCookies:
         asked.flags |= flags
         packet = telling(server)(asked.to_wire(), CLIENT)
         assert (packet[3] & 0xF if isinstance(packet, bytes) else packet) == rcode
+
+    def test_who_is_not_answered_is_not_told_either(self) -> None:
+        """Such as those whom the acl drops, and those who have had too many responses."""
+        cookies = ServerCookies([SECRET], lambda: AT)
+
+        def nothing(_packet: bytes, _client: object) -> None:
+            return None
+
+        respond = telling_cookies(nothing, cookies, stream=False, unproven=nothing, proven=nothing)
+        for brought in (self.WHOLE[:8], self.WHOLE, self.WHOLE[:7]):
+            asked = dns.message.Message()
+            asked.use_edns(0, options=[dns.edns.GenericOption(10, brought)])
+            assert respond(asked.to_wire(), CLIENT) is None
+
+    def test_it_is_counted_as_what_it_is(self, server: Server) -> None:
+        """And not as the answer before it."""
+        cookies, trail, traffic = ServerCookies([SECRET], lambda: AT), Trail(), Traffic()
+        bare = responder(
+            server.index,
+            Dialect(),
+            stream=False,
+            trail=trail,
+            unfamiliar=lambda whole, slowly: telling_cookies(
+                slowly, cookies, stream=False, unproven=whole, proven=whole
+            ),
+        )
+        respond = traffic.counted(bare, Place("127.0.0.1", 53, is_tls=False, is_stream=False, zone="."), trail)
+        for _ in range(3):
+            ask(respond, query(None))
+        lone = dns.message.Message()
+        lone.use_edns(0, options=[dns.edns.GenericOption(10, self.WHOLE)])
+        ask(respond, lone)
+        respond(query(bytes(7)).to_wire(), CLIENT)
+        ((_, tally),) = traffic.tallies.items()
+        assert tally.totals().responses == {("NOERROR", "kubernetes"): 3, ("NOERROR", ""): 1, ("FORMERR", ""): 1}
 
     def test_without_a_cookie_it_is_malformed(self, server: Server) -> None:
         asked = dns.message.Message()

@@ -294,6 +294,32 @@ class TestTheEnd:
 
             assert await asyncio.to_thread(ask) == framed(b"last")
 
+    async def test_who_has_asked_much_at_once_gets_all_of_it(
+        self, serving: Callable[..., Serving], authority: Authority
+    ) -> None:
+        """More than is answered in one turn, and the end behind it in one piece."""
+        messages = [b"%d" % number for number in range(200)]
+        expected = framed(*(b"re: " + each for each in messages))
+        async with serving() as it:
+
+            def ask() -> bytes:
+                with socket.create_connection((LOCAL, it.port), timeout=DEADLINE) as plain:
+                    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+                    tls = it.trusted.wrap_bio(incoming, outgoing, server_hostname=LOCAL)
+                    _until_done(tls.do_handshake, plain, incoming, outgoing)
+                    tls.write(framed(*messages))
+                    with pytest.raises(ssl.SSLWantReadError):
+                        tls.unwrap()
+                    plain.sendall(outgoing.read())
+                    while piece := plain.recv(4096):
+                        incoming.write(piece)
+                    found = b""
+                    while len(found) < len(expected):
+                        found += tls.read(len(expected))
+                    return found
+
+            assert await asyncio.to_thread(ask) == expected
+
     async def test_what_is_left_unread_does_not_pile_up(self, serving: Callable[..., Serving]) -> None:
         answered = 0
 

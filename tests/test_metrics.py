@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from clusterdns import __version__
 from clusterdns.app import Answering
+from clusterdns.app.front import Front
 from clusterdns.app.listeners import Listeners
 from clusterdns.app.views import build_views
 from clusterdns.cache import Counts
@@ -197,7 +198,7 @@ class TestWhatIsCounted:
     def test_is_nothing_where_nobody_looks(self, *, counts: bool) -> None:
         """Whoever does not ask for numbers does not pay for them."""
         listeners = Listeners(lambda _: None)
-        listeners.prepared([answering()], Limits(), counts=counts)
+        listeners.prepared([answering()], Limits(), Front(Config()), counts=counts)
         assert bool(listeners.traffic.tallies) == counts
 
     @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ class TestWhatIsCounted:
     def test_has_the_address_as_coredns_writes_it(self, listen: str, server: str) -> None:
         block = answering(listen=(listen,))
         listeners = Listeners(lambda _: None)
-        listeners.prepared([block], Limits(), counts=True)
+        listeners.prepared([block], Limits(), Front(Config()), counts=True)
         found = samples(build_views(Shown([block], Manifests([], ("10.96.0.0/16",)), listeners))._metrics())
         servers = {dict(labels)["server"] for name, labels in found if name == "coredns_dns_do_requests_total"}
         assert servers == {server}

@@ -114,8 +114,6 @@ class Answering:
         self.trail: Trail = Trail(time.monotonic) if former is None else former.trail
         """Where it says what its replies come from."""
         self._following: list[asyncio.Task[None]] = []
-        self.bare: list[Respond] = []
-        """What answers with nothing around it."""
 
     def __str__(self) -> str:
         return " ".join(self.block.names)
@@ -135,7 +133,15 @@ class Answering:
     def _respond(self, dialect: Dialect, front: Front, *, stream: bool) -> Respond:
         """What answers, behind what stands around it, the innermost first."""
         block = self.block
-        respond = self._behind_search_lists(dialect, front, stream=stream)
+        bare = responder(
+            self.index,
+            dialect,
+            stream=stream,
+            resolver=self.resolver,
+            trail=self.trail,
+            unfamiliar=front.unfamiliar(stream=stream),
+        )
+        respond = self._behind_search_lists(bare, dialect, stream=stream)
         respond = minimal.minimal(respond) if block.minimal else respond
         given = block.header
         of_queries = header.Flags(cleared=given.query_clear, raised=given.query_set)
@@ -155,20 +161,12 @@ class Answering:
             respond = self._said_by("dns64", dns64.translating(respond, translation, dialect, stream=stream), respond)
         if block.local:
             respond = self._said_by("local", localhost.answering_localhost(respond, dialect, stream=stream), respond)
-        return nsid.identified(respond, block.nsid, dialect, stream=stream) if block.nsid else respond
+        respond = nsid.identified(respond, block.nsid, dialect, stream=stream) if block.nsid else respond
+        return respond if respond is bare else front.telling(respond, stream=stream)
 
-    def _behind_search_lists(self, dialect: Dialect, front: Front, *, stream: bool) -> Respond:
+    def _behind_search_lists(self, respond: Respond, dialect: Dialect, *, stream: bool) -> Respond:
         """What answers to each name of a search list that is tried here."""
         block = self.block
-        respond = responder(
-            self.index,
-            dialect,
-            stream=stream,
-            resolver=self.resolver,
-            trail=self.trail,
-            unfamiliar=front.unfamiliar(stream=stream),
-        )
-        self.bare.append(respond)
         respond = visibility.showing(respond, block.visibility, self._places(), self._namespace, dialect, stream=stream)
         if block.whoami:
             telling = whoami.telling_clients(respond, self._is_answered_for, dialect, stream=stream)

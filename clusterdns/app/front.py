@@ -38,27 +38,31 @@ class Front:
             self.limiter = former.limiter
 
     def unfamiliar(self, *, stream: bool) -> Callable[[Respond, Respond], Respond] | None:
-        """What a responder does with packets that it does not know, if nothing stands around it."""
+        """What a responder does with packets that it does not know, so that it tells cookies by itself."""
         cookies = self._cookies
-        if cookies is None:
+        if cookies is None or self._limiter(stream=stream):
             return None
         return lambda whole, slowly: telling_cookies(slowly, cookies, stream=stream, unproven=whole, proven=whole)
 
-    def before(self, respond: Respond, *, stream: bool, is_bare: bool) -> Respond:
-        """The responder behind all this.
-
-        is_bare: whether nothing stands around it, so that it tells cookies by itself.
-        """
-        limiter = None if stream else self.limiter
-        if limiter is None and (self._cookies is None or is_bare):
+    def telling(self, respond: Respond, *, stream: bool) -> Respond:
+        """The responder, that tells cookies where what answers within has not all the say about its replies."""
+        if self._cookies is None or self._limiter(stream=stream):
             return respond
-        limited = unproven = respond
-        if limiter is not None:
-            limited = limiter.limited(respond, truncated)
-            unproven = limiter.limited(respond, refused_for_cookie)
+        return telling_cookies(respond, self._cookies, stream=stream, unproven=respond, proven=respond)
+
+    def before(self, respond: Respond, *, stream: bool) -> Respond:
+        """The responder within the limits. They are not for cookies that are right, which are told here then."""
+        limiter = self._limiter(stream=stream)
+        if limiter is None:
+            return respond
+        limited = limiter.limited(respond, truncated)
         if self._cookies is None:
             return limited
+        unproven = limiter.limited(respond, refused_for_cookie)
         return telling_cookies(limited, self._cookies, stream=stream, unproven=unproven, proven=respond)
+
+    def _limiter(self, *, stream: bool) -> Limiter | None:
+        return None if stream else self.limiter
 
 
 def files(settings: Config) -> tuple[Path, ...]:

@@ -76,8 +76,8 @@ class Listeners:
                 trail.begin()
                 return refuse(packet, client)
 
-            respond = viewed(views, counted(refusing, place, trail))
-            return front.before(respond, stream=stream, is_bare=any(respond in each.bare for each in answering))
+            respond = viewed(views, counted(front.telling(refusing, stream=stream), place, trail))
+            return front.before(respond, stream=stream)
 
         over_udp: dict[Listening, dict[Name, list[View]]] = {}
         over_tcp: dict[Listening, dict[Name, list[View]]] = {}

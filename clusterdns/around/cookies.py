@@ -46,6 +46,7 @@ def telling_cookies(
     """
 
     def tell(packet: bytes, client: Client) -> Reaction:
+        """What is malformed for others, as a lone cookie is, goes to them all the same: they may not even answer it."""
         if packet[10:12] == b"\0\0" or (packet[-2:] == b"\0\0" and packet[-_OPT_RECORD:-8] == _OPT):
             return respond(packet, client)
         brought = _brought(packet)
@@ -54,12 +55,13 @@ def telling_cookies(
         try:
             cookie, proves = cookies.answer(client[0], brought.cookie)
         except FormatError:
-            return wire.write_error(packet)
+            return respond(packet[:HEADER], client)  # as malformed as the packet is, and answered like it
         option = pack("!HH", COOKIE, len(cookie)) + cookie
+        reaction = (proven if proves else unproven)(brought.packet, client)
         if brought.is_alone:
             is_wrong = not proves and len(brought.cookie) > CLIENT_BYTES
-            return _lone_reply(packet, option, Rcode.BADCOOKIE if is_wrong else Rcode.NOERROR)
-        reaction = (proven if proves else unproven)(brought.packet, client)
+            rcode = Rcode.BADCOOKIE if is_wrong else Rcode.NOERROR
+            return worked_on(reaction, lambda _: _lone_reply(packet, option, rcode))
         size = wire.LARGEST if stream else brought.udp_size
         if isinstance(reaction, bytes):
             return _with_option(reaction, option, size)

@@ -174,7 +174,12 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
     def eof_received(self) -> bool:
         """Whoever has asked all its questions gets the last answers, then the end."""
         self._is_ended = True
-        return self.awaited > 0
+        return not self._is_through
+
+    @property
+    def _is_through(self) -> bool:
+        """Whether everything is answered that has come in whole."""
+        return self._is_writable and not self._is_in_line and not self.awaited
 
     def pause_writing(self) -> None:
         self._is_writable = False
@@ -195,6 +200,8 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
             self._turns.wait(self._go_on)
         elif self._is_full:
             self._transport.pause_reading()
+        elif self._is_ended and self._is_through:
+            self._transport.close()
         elif self._is_writable:
             self._transport.resume_reading()
 
@@ -252,7 +259,7 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
         if self._transport.get_write_buffer_size() > self.limits.unread_late_bytes:
             self._transport.abort()
             return
-        if self._is_ended and not self.awaited:
-            self._transport.close()
-        elif self.awaited == self.limits.awaited_replies - 1:
+        if self.awaited == self.limits.awaited_replies - 1:
             self._answer()
+        elif self._is_ended and self._is_through:
+            self._transport.close()
