@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import select
 import socket
 import struct
 from contextlib import asynccontextmanager, suppress
@@ -47,6 +48,13 @@ def open_sockets() -> set[str]:
         with suppress(FileNotFoundError):  # the folder's own
             found.add(str(each.readlink()))
     return {each for each in found if each.startswith("socket:")}
+
+
+def has_ended(client: socket.socket) -> bool:
+    """Whether the server has said that it says no more, whatever of what it said before is still to be read."""
+    poll = select.poll()
+    poll.register(client, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 @asynccontextmanager
@@ -558,6 +566,41 @@ class TestStop:
                 client.send(b"%d" % number)
             await server.stop()
             assert [client.recv(100) for _ in range(100)] == [b"re: %d" % number for number in range(100)]
+
+    async def test_those_whom_nobody_has_accepted_are_answered(self) -> None:
+        """The kernel connects them all by itself, and would reset them."""
+        server = Server(echo, echo, Limits())
+        ((_, port),) = await server.start([(LOCAL, 0)])
+        clients = [socket.create_connection((LOCAL, port), timeout=DEADLINE) for _ in range(100)]
+        for each in clients:
+            each.sendall(framed(b"one"))
+        await server.stop()
+        assert [each.recv(100) for each in clients] == [framed(b"re: one")] * len(clients)
+        for each in clients:
+            each.close()
+
+    async def test_datagrams_are_answered_while_others_are_waited_for(self) -> None:
+        server = Server(echo, echo, Limits())
+        ((_, port),) = await server.start([(LOCAL, 0)])
+        async with connected(port):
+            stopping = asyncio.create_task(server.stop())
+            with Datagrams(port) as client:
+                client.send(b"still there?")
+                await until(lambda: client.received)
+                assert not stopping.done()
+                assert client.received == [b"re: still there?"]
+            await stopping
+
+    async def test_a_query_that_crosses_the_end_takes_no_answer_away(self) -> None:
+        server = Server(echo, echo, Limits())
+        ((_, port),) = await server.start([(LOCAL, 0)])
+        with socket.create_connection((LOCAL, port), timeout=DEADLINE) as client:
+            client.sendall(framed(b"one"))
+            stopping = asyncio.create_task(server.stop())
+            await until(lambda: has_ended(client))
+            client.sendall(framed(b"two"))
+            await stopping
+            assert client.recv(100) == framed(b"re: one")
 
     async def test_what_was_asked_is_answered(self) -> None:
         server = Server(echo, echo, Limits())

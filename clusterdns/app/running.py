@@ -193,7 +193,7 @@ class Running:
         log.info("going: queries are answered for %g s more", seconds)
         asked = _Latest()
         for server in self.listeners.servers.values():
-            server.note_queries(asked.note)
+            server.leave(asked.note)
         end = time.monotonic() + seconds
 
         def rest() -> float:

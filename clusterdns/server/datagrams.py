@@ -40,11 +40,16 @@ class Datagrams:
     def finish(self) -> None:
         """Answer what has come in so far, and no more."""
         self._loop.remove_reader(self._socket)
-        for _ in range(LAST_ROUNDS):
-            self._answer_waiting()
+        self._answer_all()
 
     def close(self) -> None:
+        self._answer_all()  # what came while replies were waited for
         self._socket.close()
+
+    def _answer_all(self) -> None:
+        for _ in range(LAST_ROUNDS):
+            if not self._answer_waiting():
+                return
 
     def _send_later(self, reply: ToCome, client: Client, source: _Ancillary | None = None) -> None:
         def send(reply: bytes | None) -> None:
@@ -57,13 +62,14 @@ class Datagrams:
 
         self._to_come.add(reply, send)
 
-    def _drain(self) -> None:
+    def _drain(self) -> bool:
+        """Whether there may be more."""
         receive, send, respond = self._socket.recvfrom, self._socket.sendto, self.respond
         for _ in range(DRAIN):
             try:
                 packet, client = receive(LONGEST_DATAGRAM)
             except BlockingIOError:
-                return
+                return False
             except OSError:
                 continue  # what an earlier reply met on its way, such as an unreachable port
             reply = respond(packet, client)
@@ -74,15 +80,16 @@ class Datagrams:
                     continue  # UDP may lose a reply; the client asks again
             elif reply is not None:
                 self._send_later(reply, client)
+        return True
 
-    def _drain_any(self) -> None:
+    def _drain_any(self) -> bool:
         """As _drain, on a socket that is bound to every address: the reply comes from the one that was asked."""
         receive, send, respond = self._socket.recvmsg, self._socket.sendmsg, self.respond
         for _ in range(DRAIN):
             try:
                 packet, destination, _flags, client = receive(LONGEST_DATAGRAM, _DESTINATION_SPACE)
             except BlockingIOError:
-                return
+                return False
             except OSError:
                 continue
             reply = respond(packet, client)
@@ -93,6 +100,7 @@ class Datagrams:
                     continue
             elif reply is not None:
                 self._send_later(reply, client, _as_source(destination))
+        return True
 
 
 # A wildcard socket learns with each datagram which of our addresses it was sent to (ip(7), RFC 3542 section 4).

@@ -36,6 +36,7 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._is_shaken = False
         self._is_ended = False
+        self._is_over = False
         self._late: asyncio.TimerHandle | None = None
 
     # What TCP tells us.
@@ -53,6 +54,8 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
         leftovers.clear(self._transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
         self._incoming.write(data)
         try:
             if not self._is_shaken:
@@ -95,13 +98,24 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
 
     def close(self) -> None:
         """Say so in TLS, then close; nobody waits for the client to say it too."""
-        if self.is_closing():
-            return
-        if self._is_shaken:
+        if not self.is_closing():
+            self._end()
+            self._transport.close()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        """Say no more, and listen no more either: TLS may have ended, and what still comes can not be read."""
+        self._end()
+        self._transport.write_eof()
+
+    def _end(self) -> None:
+        if self._is_shaken and not self._is_over:
+            self._is_over = True
             with suppress(ssl.SSLError):  # that the client has not said it
                 self._tls.unwrap()
             self._flush()
-        self._transport.close()
 
     def abort(self) -> None:
         self._transport.abort()

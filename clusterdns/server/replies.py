@@ -28,7 +28,9 @@ class Promises:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def kept(self, seconds: float) -> None:
-        """Wait until all are there, or so long."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=seconds)
+    async def kept(self, seconds: float) -> bool:
+        """Wait until all are there, or so long; whether there were any to wait for."""
+        if not self._tasks:
+            return False
+        await asyncio.wait(set(self._tasks), timeout=seconds)
+        return True

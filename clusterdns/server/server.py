@@ -41,6 +41,8 @@ class Server:
         self._listeners: list[Listener] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self._to_come = Promises()
+        self._is_leaving = False
+        self._note: Callable[[], None] = lambda: None
 
     async def start(self, addresses: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Listen on all of these addresses, or on none of them; port 0 takes a free one.
@@ -87,17 +89,21 @@ class Server:
         for connection in self._connections:
             connection.limits = self._limits
 
-    def note_queries(self, note: Callable[[], None]) -> None:
-        """Call this for each packet from now on."""
+    def leave(self, note: Callable[[], None]) -> None:
+        """Answer as before, but let go of connections: each ends when its client has nothing to ask for a moment.
 
-        def noting(respond: Respond) -> Respond:
-            def and_note(packet: bytes, client: Client) -> bytes | ToCome | None:
-                note()
-                return respond(packet, client)
+        note: is called for each datagram and each new connection from now on.
+        """
 
-            return and_note
+        def noting(packet: bytes, client: Client) -> bytes | ToCome | None:
+            note()
+            return respond(packet, client)
 
-        self.swap(noting(self._over_udp), noting(self._over_tcp), self._limits, self._tls)
+        respond, self._note = self._over_udp, note
+        self._is_leaving = True
+        self.swap(noting, self._over_tcp)
+        for connection in list(self._connections):
+            connection.leave()
 
     async def stop(self, *, hurry: Callable[[], None] = lambda: None) -> None:
         """Close every socket once what was asked is answered; a client that is slow to read it gets a moment.
@@ -106,27 +112,38 @@ class Server:
         """
         if self._sweeper:
             self._sweeper.cancel()
+        self._is_leaving = True
+        for listener in self._listeners:
+            await listener.close()
+        for connection in list(self._connections):
+            connection.leave()
+        await self._let_go(GOODBYE_SECONDS / 2)
+        for connection in list(self._connections):
+            connection.end_with_an_answer()
+        await self._let_go(GOODBYE_SECONDS / 2)
+        await self._to_come.kept(GOODBYE_SECONDS)
         for datagrams in self._datagrams:
             datagrams.finish()
-        for listener in self._listeners:
-            listener.close()
-        await self._to_come.kept(GOODBYE_SECONDS)
         hurry()
-        await self._to_come.kept(GOODBYE_SECONDS)
+        if await self._to_come.kept(GOODBYE_SECONDS):
+            await self._let_go(GOODBYE_SECONDS)
         for datagrams in self._datagrams:
             datagrams.close()
-        loop = asyncio.get_running_loop()
-        patience = loop.time() + GOODBYE_SECONDS
-        for connection in list(self._connections):
-            connection.finish()
-        while self._connections and loop.time() < patience:  # noqa: ASYNC110 - it happens once, at the end
-            await asyncio.sleep(0.01)
         for connection in list(self._connections):
             connection.close()
         await asyncio.sleep(0)
 
+    async def _let_go(self, seconds: float) -> None:
+        """Wait until all connections are gone, or so long."""
+        patience = asyncio.get_running_loop().time() + seconds
+        while self._connections and asyncio.get_running_loop().time() < patience:  # noqa: ASYNC110 - once, at the end
+            await asyncio.sleep(0.01)
+
     def _connect(self) -> asyncio.Protocol:
         connection = Connection(self._respond_over_tcp, self._limits, self._connections, self._turns, self._to_come)
+        if self._is_leaving:
+            self._note()
+            connection.leave()
         return Encrypted(connection, self._tls) if self._tls else connection
 
     def _respond_over_tcp(self, packet: bytes, client: Client) -> bytes | ToCome | None:

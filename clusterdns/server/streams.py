@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import logging
+import socket
 import struct
+import termios
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -12,7 +16,7 @@ from msgspec import Struct
 from clusterdns.server import leftovers
 
 if TYPE_CHECKING:
-    import socket
+    from asyncio.trsock import TransportSocket
     from collections.abc import Callable
 
     from clusterdns.server.holding import Holding
@@ -33,7 +37,7 @@ PIECE = 16 << 10
 """Bytes read at one time: what a connection holds of a pipeline that is longer than we answer it."""
 
 QUIET_SECONDS = 0.02
-"""Without anything new, at the stop, until a client is taken to have no more to ask."""
+"""Without anything new, once this server leaves, until a client is taken to have no more to ask for now."""
 
 
 class Limits(Struct, frozen=True):
@@ -65,26 +69,42 @@ class Listener:
         self._is_short = False
         loop.add_reader(tcp, self._accept)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Accept who has come so far, and no more: the kernel resets those whom nobody has accepted."""
         if self._pause:
             self._pause.cancel()
         self._loop.remove_reader(self._socket)
+        with contextlib.suppress(OSError):  # there are no descriptors left
+            while self._accept_one():
+                pass
         self._socket.close()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS):
             try:
-                client, _address = self._socket.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
+                is_one = self._accept_one()
             except OSError as error:
                 self._wait(error)
                 return
+            if not is_one:
+                return
             self._is_short = False
-            client.setblocking(False)  # noqa: FBT003
-            task = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, client))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+
+    def _accept_one(self) -> bool:
+        """Whether there was one."""
+        try:
+            client, _address = self._socket.accept()
+        except BlockingIOError:
+            return False
+        except ConnectionAbortedError:
+            return True
+        client.setblocking(False)  # noqa: FBT003
+        task = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, client))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
 
     def _wait(self, error: OSError) -> None:
         """There are no descriptors left, or no memory: leave the clients in the queue for a while."""
@@ -118,8 +138,13 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
         self._connections = connections
         self._received = bytearray()
         self._is_writable = True
+        self._has_asked = False
         self._is_busy = False
         self._is_in_line = False
+        self._is_leaving = False
+        self._ends_with_an_answer = False
+        self._is_over = False
+        self._quiet: asyncio.TimerHandle | None = None
         self.last_query = asyncio.get_running_loop().time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -137,20 +162,78 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._connections.remove(self)
         leftovers.clear(self._transport)
+        if self._quiet is not None:
+            self._quiet.cancel()
 
-    def finish(self) -> None:
-        """Close as soon as nothing more comes in and all is answered.
+    def leave(self) -> None:
+        """End once the client is answered and asks no more for a moment: what it asks next, others shall answer."""
+        if not self._is_leaving:
+            self._is_leaving = True
+            if self._has_asked:
+                self._look_for_quiet()
+
+    def end_with_an_answer(self) -> None:
+        """End with the next answer after which nothing is left to do, even if the client gives us no quiet moment.
+
+        The end goes out in one segment with that answer: so the client has not asked again when it learns of it.
+        """
+        if self._is_over or self._transport.is_closing():
+            return
+        self._is_leaving = self._ends_with_an_answer = True
+        if self._has_asked:
+            self._gather_answers(1)
+        else:
+            self._end()
+
+    def _look_for_quiet(self) -> None:
+        self._is_busy = False
+        self._quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._end_if_quiet)
+
+    def _end_if_quiet(self) -> None:
+        self._quiet = None
+        if self._is_busy or not self._is_through:
+            self._look_for_quiet()
+        else:
+            self._end()
+
+    def _go_on_leaving(self) -> None:
+        """Look whether this was the last answer."""
+        if self._ends_with_an_answer and not self._transport.is_closing():
+            self._end_or_go_on()
+        elif self._quiet is None:
+            self._look_for_quiet()
+
+    def _end_or_go_on(self) -> None:
+        if self._received or self._has_unread or not self._is_through:
+            self._gather_answers(0)
+            self._gather_answers(1)
+        else:
+            self._end()
+
+    def _gather_answers(self, wanted: int) -> None:
+        """Let the kernel keep what is written until it is told that this is all (1), or send what there is (0)."""
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, wanted)
+
+    @property
+    def _has_unread(self) -> bool:
+        """Whether there is something in the kernel that we have not seen."""
+        return any(fcntl.ioctl(self._socket.fileno(), termios.FIONREAD, bytes(4)))
+
+    @property
+    def _socket(self) -> TransportSocket:
+        found: TransportSocket = self._transport.get_extra_info("socket")
+        return found
+
+    def _end(self) -> None:
+        """Say no more. The client closes then; what it has sent meanwhile is read, and not answered.
 
         A socket that closes with something unread would take back what it had sent (RFC 1122 section 4.2.2.13).
         """
-        self._is_busy = False
-        asyncio.get_running_loop().call_later(QUIET_SECONDS, self._close_if_quiet)
-
-    def _close_if_quiet(self) -> None:
-        if self._is_busy or self.awaited or not self._is_writable:
-            self.finish()
-        elif not self._transport.is_closing():
-            self._transport.close()
+        if not self._is_over and not self._transport.is_closing():
+            self._is_over = True
+            if self._quiet is not None:
+                self._quiet.cancel()
+            self._transport.write_eof()
 
     def close(self) -> None:
         """Close; a client that does not read what it was answered is cut off on a second call."""
@@ -167,8 +250,10 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
 
     def data_received(self, data: bytes | memoryview) -> None:
         """What TCP has brought, or what TLS has made of that."""
+        if self._is_over:
+            return
         self._received += data
-        self._is_busy = True
+        self._has_asked = self._is_busy = True
         self._answer()
 
     def eof_received(self) -> bool:
@@ -191,7 +276,7 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
 
     def _answer(self) -> None:
         """Answer what has come in, in rounds, so that one client's pipeline does not hold up the others."""
-        if self._is_in_line or self._transport.is_closing():
+        if self._is_over or self._is_in_line or self._transport.is_closing():
             return
         if self._answer_one_round():
             self._is_busy = True
@@ -204,6 +289,8 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
             self._transport.close()
         elif self._is_writable:
             self._transport.resume_reading()
+        if self._is_leaving:
+            self._go_on_leaving()
 
     def _go_on(self) -> None:
         self._is_in_line = False
@@ -263,3 +350,5 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
             self._answer()
         elif self._is_ended and self._is_through:
             self._transport.close()
+        elif self._is_leaving:
+            self._go_on_leaving()

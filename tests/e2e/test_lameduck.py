@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -12,7 +11,11 @@ from typing import TYPE_CHECKING
 
 import dns.message
 import pytest
-from serving import EXAMPLE, Serving, eventually, free_port
+from balanced import Backend, Clients, Rates
+from serving import EXAMPLE, Serving, eventually, free_port, needs_ipv6
+
+from clusterdns.app.running import OVERTIME_SECONDS
+from clusterdns.server import address_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,16 +29,20 @@ QUERY = dns.message.make_query(NAME, "A").to_wire()
 class Instance:
     """A server with pages, and a lameduck of so many seconds."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
-        self.http = free_port()
+    def __init__(self, folder: Path, seconds: float, address: str = "127.0.0.1") -> None:
+        port = free_port()
+        self.http = address_text(address, port)
         self.server = Serving(
-            folder / f"log-{self.http}",
-            *("--manifests", EXAMPLE, "--lameduck", seconds, "--http", f"127.0.0.1:{self.http}"),
+            folder / f"log-{port}", *("--manifests", EXAMPLE, "--lameduck", seconds, "--http", self.http)
         )
+
+    @property
+    def backend(self) -> Backend:
+        return Backend(self.server.addresses[0], self.http)
 
     def page(self, name: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/{name}", timeout=5) as reply:
+            with urllib.request.urlopen(f"http://{self.http}/{name}", timeout=5) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -98,42 +105,53 @@ def test_while_it_is_asked_it_stays_somewhat_longer(instances: list[Instance], t
 
 
 def test_nothing_is_lost_while_instances_are_replaced(instances: list[Instance], tmp_path: Path) -> None:
-    """The client has a list of those that are ready, as kube-proxy has; it is a moment behind."""
+    """Each in turn, as `kubectl rollout restart` does it. Nobody asks twice."""
+    clients = Clients(NAME, Rates(udp=800, fresh=150, kept=400), connections=4)
     instances += [Instance(tmp_path, 0.5), Instance(tmp_path, 0.5)]
-    ready: list[Instance] = list(instances)
-    lost, asked, is_over = [], [], threading.Event()
-
-    def look() -> None:
-        while not is_over.wait(0.1):
-            ready[:] = [each for each in instances if each.page("ready")[0] == 200]
-
-    def ask() -> None:
-        while not is_over.wait(0.001):
-            it = ready[len(asked) % len(ready)]
-            asked.append(it)
-            with socket.socket(type=socket.SOCK_DGRAM) as client:
-                client.settimeout(2)
-                client.connect(("127.0.0.1", it.server.port))
-                try:
-                    client.send(QUERY)
-                    client.recv(4096)
-                except OSError as error:
-                    lost.append(error)
-
-    threads = [threading.Thread(target=each) for each in (look, ask)]
-    for thread in threads:
-        thread.start()
-    try:
+    for each in instances:
+        clients.add(each.backend)
+    with clients.asking():
         for old in list(instances):
             new = Instance(tmp_path, 0.5)
             instances.append(new)
-            eventually(lambda new=new: new in ready, "ready")
+            clients.add(new.backend)
+            eventually(lambda new=new: new.backend in clients.ready, "ready")
             old.go()
             old.end()
-    finally:
-        is_over.set()
-        for thread in threads:
-            thread.join()
-    assert lost == []
-    assert {*instances} == {*asked}
-    assert len(asked) > 500
+            clients.remove(old.backend)
+    assert clients.lost == []
+    assert min(clients.asked.values()) > 100
+
+
+def test_clients_over_tcp_are_let_go(instances: list[Instance], tmp_path: Path) -> None:
+    """Once they are answered: what they ask next is for another server. Whoever asks all the time is not waited for."""
+    it = Instance(tmp_path, 1)
+    instances.append(it)
+    address, message = ("127.0.0.1", it.server.port), struct.pack("!H", len(QUERY)) + QUERY
+    with socket.create_connection(address, timeout=5) as calm, socket.create_connection(address, timeout=5) as busy:
+        calm.sendall(message)
+        assert calm.recv(4096)[2:4] == QUERY[:2]
+        gone = it.go()
+        assert calm.recv(4096) == b""
+        assert it.page("ready") == (503, "terminating")
+        answers = 0
+        while True:
+            busy.sendall(message)
+            if not (answer := busy.recv(4096)):
+                break
+            answers += 1
+            assert answer[2:4] == QUERY[:2]
+    assert answers > 100
+    assert it.end() - gone < OVERTIME_SECONDS
+
+
+@needs_ipv6
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_pages_go_on_to_the_end(instances: list[Instance], tmp_path: Path, address: str) -> None:
+    it = Instance(tmp_path, 60, address)
+    instances.append(it)
+    it.go()
+    eventually(lambda: it.page("ready") == (503, "terminating"), "terminating")
+    assert it.page("metrics")[0] == 200
+    it.go()
+    it.end()
