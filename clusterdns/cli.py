@@ -73,7 +73,11 @@ _OPTIONS = (
     click.option("--context", metavar="NAME", help="The context of that kubeconfig.  [default: its current one]"),
     click.option("--api-server", metavar="URL", help="The API server's URL, in place of a kubeconfig."),
     click.option("--snapshot", metavar="FILE", help="Where to keep what is known, for a start without the API server."),
-    _option("--http", "ADDRESS:PORT", "Where to show /health, /ready and /metrics. Repeatable.  [default: nowhere]"),
+    _option(
+        "--http",
+        "ADDRESS:PORT",
+        "Where to show /health, /ready and /metrics; or none. Repeatable.  [default: 127.0.0.1:9153]",
+    ),
     click.option(
         "--lameduck",
         "lameduck_seconds",
@@ -239,6 +243,7 @@ def _effective(
     kube_dns: Path | None,
     lenient: bool,
     zone: tuple[str, ...],
+    http: tuple[str, ...],
     upstream: tuple[str, ...],
     hosts: tuple[str, ...],
     tls_certificate: str | None,
@@ -276,8 +281,11 @@ def _effective(
         found = of_kube_dns.read(kube_dns, zone or settings.zone)
         settings, warnings, understood = found.on(settings), found.warnings, found.understood
         files = (*files, *found.files)
-    if len(upstream) > 1 and "none" in upstream:
-        raise config.BadConfig("--upstream none: it stands alone")
+    for option, values in (("--upstream", upstream), ("--http", http)):
+        if len(values) > 1 and "none" in values:
+            raise config.BadConfig(f"{option} none: it stands alone")
+    if http:
+        settings = msgspec.structs.replace(settings, http=() if "none" in http else http)
     if "none" in upstream:
         given["forward"] = msgspec.structs.replace(settings.forward, upstreams=(), zones=(), resolv_conf="")
     elif upstream:

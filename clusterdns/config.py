@@ -550,8 +550,9 @@ class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     snapshot: str = ""
     """A file to keep what is known of a cluster in, for a start while its API server is away. None unless given."""
 
-    http: tuple[str, ...] = ()
-    """Where /health, /ready and /metrics are shown, as ADDRESS:PORT. Nowhere unless given."""
+    http: tuple[str, ...] = ("127.0.0.1:9153",)
+    """Where /health, /ready and /metrics are shown, as ADDRESS:PORT. This one, where CoreDNS has its metrics, gives
+    way: to whichever program has the port, and to any of the next settings."""
 
     http_health: tuple[str, ...] = ()
     """Where /health is, but not the others: CoreDNS has each on a port of its own, and probes ask there."""
@@ -596,8 +597,9 @@ PAGES = ("/health", "/ready", "/metrics")
 def pages(config: Config) -> dict[tuple[str, int], tuple[str, ...]]:
     """By address, the paths of the pages that are shown there."""
     found: dict[tuple[str, int], tuple[str, ...]] = {}
+    addresses_of_all = () if dispensable_pages(config) and _has_pages_apart(config) else config.http
     for addresses, paths in (
-        (config.http, PAGES),
+        (addresses_of_all, PAGES),
         (config.http_health, ("/health",)),
         (config.http_ready, ("/ready",)),
         (config.http_metrics, ("/metrics",)),
@@ -605,6 +607,19 @@ def pages(config: Config) -> dict[tuple[str, int], tuple[str, ...]]:
         for address in map(listen_address, addresses):
             found[address] = tuple(dict.fromkeys((*found.get(address, ()), *paths)))
     return found
+
+
+MOST_GUESTS = 30
+"""Connections at each address of pages: more than probes, scrapers and people together have."""
+
+
+def dispensable_pages(config: Config) -> tuple[tuple[str, int], ...]:
+    """Where pages are shown only if nobody else has the address, since nobody has said where to."""
+    return tuple(map(listen_address, config.http)) if config.http == Config().http else ()
+
+
+def _has_pages_apart(config: Config) -> bool:
+    return bool(config.http_health or config.http_ready or config.http_metrics)
 
 
 def read(path: Path) -> Config:

@@ -88,6 +88,8 @@ class TestOptions:
             ("--pods verified", {"pods": "verified"}),
             ("--endpoint-pod-names", {"endpoint_pod_names": True}),
             ("--ttl 0", {"ttl": 0}),
+            ("--http 127.0.0.1:1 --http [::1]:2", {"http": ("127.0.0.1:1", "[::1]:2")}),
+            ("--http none", {"http": ()}),
             ("--ttl 60 --negative-ttl 0", {"ttl": 60, "negative_ttl": 0}),
         ],
     )

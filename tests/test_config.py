@@ -372,6 +372,23 @@ def test_reverse_zones_are_told_from_the_others(text: str, expected: bool) -> No
     assert config.is_reverse(text) is expected
 
 
+@pytest.mark.parametrize(
+    ("settings", "shown", "dispensable"),
+    [
+        ({}, [("127.0.0.1", 9153)], [("127.0.0.1", 9153)]),
+        ({"http": ("0.0.0.0:9153",)}, [("0.0.0.0", 9153)], []),
+        ({"http": ()}, [], []),
+        ({"http_metrics": ("0.0.0.0:9153",)}, [("0.0.0.0", 9153)], None),
+    ],
+)
+def test_where_pages_are(settings: dict[str, Any], shown: list[object], dispensable: list[object] | None) -> None:
+    """The address that nobody has set gives way."""
+    made = Config(**settings)
+    assert list(config.pages(made)) == shown
+    if dispensable is not None:
+        assert list(config.dispensable_pages(made)) == dispensable
+
+
 def test_pages_at_one_address_are_shown_together() -> None:
     settings = Config(http=("127.0.0.1:1",), http_ready=("127.0.0.1:1", "127.0.0.1:2"), http_health=("127.0.0.1:2",))
     assert config.pages(settings) == {

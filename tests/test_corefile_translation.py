@@ -41,6 +41,7 @@ class TestKubeadm:
                 except_success=("cluster.local",),
                 except_denial=("cluster.local",),
             ),
+            http=(),
             http_health=("0.0.0.0:8080", "[::]:8080"),
             http_ready=("0.0.0.0:8181", "[::]:8181"),
             http_metrics=("0.0.0.0:9153", "[::]:9153"),

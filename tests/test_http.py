@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-from serving import free_port
+from serving import free_port, has_ipv6
 
 from clusterdns.http import Views
 from clusterdns.server import CannotListen
+from tests.test_server import DEADLINE, open_sockets, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -96,11 +98,65 @@ async def test_nothing_is_to_be_changed() -> None:
         assert reply.status == 405
 
 
-async def test_a_port_that_is_taken_is_said() -> None:
-    first, second = (Views(list, bytes) for _ in range(2))
-    await first.open({ANYWHERE: PAGES})
-    ((host, port),) = first.addresses
-    with pytest.raises(CannotListen, match=f"cannot listen on {host}:{port}: the port is in use"):
-        await second.open({(host, port): PAGES})
-    assert not second.addresses
-    await first.stop()
+@pytest.mark.parametrize(("missing", "status"), [([], 200), (["services: not listed yet"], 503)])
+async def test_head_is_the_page_without_its_text(missing: list[str], status: int) -> None:
+    async with shown(missing) as client, client.head("/ready") as reply:
+        assert (reply.status, await reply.read()) == (status, b"")
+
+
+class TestAPortThatIsTaken:
+    async def test_is_said(self, caplog: pytest.LogCaptureFixture) -> None:
+        first, second = (Views(list, bytes) for _ in range(2))
+        await first.open({ANYWHERE: PAGES})
+        ((host, port),) = first.addresses
+        why = f"cannot listen on {host}:{port}: the port is in use"
+        with pytest.raises(CannotListen, match=why):
+            await second.open({(host, port): PAGES})
+        assert not second.addresses
+        await second.open({(host, port): PAGES}, dispensable=[(host, port)])
+        assert not second.addresses
+        assert caplog.messages == [f"{why}; /health, /ready and /metrics are not shown"]
+        await first.stop()
+        await second.stop()
+
+    async def test_is_taken_once_it_is_free(self) -> None:
+        """With the next reload."""
+        first, second = (Views(list, bytes) for _ in range(2))
+        await first.open({ANYWHERE: PAGES})
+        (address,) = first.addresses
+        await second.open({address: PAGES}, dispensable=[address])
+        await first.stop()
+        await second.open({address: PAGES}, dispensable=[address])
+        assert await status(address, "/ready") == 200
+        await second.stop()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+async def test_pages_over_ipv6() -> None:
+    views = Views(list, bytes)
+    await views.open({("::1", 0): PAGES})
+    ((_, port),) = views.addresses
+    async with aiohttp.ClientSession() as client, client.get(f"http://[::1]:{port}/ready") as reply:
+        assert reply.status == 200
+    await views.stop()
+
+
+class TestGuestsWhoStay:
+    """Whoever opens connections and leaves them, or writes a byte now and then, takes nothing from anybody."""
+
+    SAID = (b"", b"GET /ready HTTP/1.1\r\nX: ", b"GET /metrics HTTP/1.1\r\n\r\n")
+
+    async def test_give_way(self) -> None:
+        views = Views(list, lambda: bytes(10_000_000), most_guests=5)
+        await views.open({ANYWHERE: PAGES})
+        (address,) = views.addresses
+        before = len(open_sockets())
+        guests = [await asyncio.open_connection(*address) for _ in range(60)]
+        for number, (_, writer) in enumerate(guests):
+            writer.write(self.SAID[number % 3])
+        assert await status(address, "/ready") == 200
+        await until(lambda: len(open_sockets()) - before - len(guests) <= 5)
+        for _, writer in guests:
+            writer.close()
+        async with asyncio.timeout(DEADLINE):
+            await views.stop()

@@ -166,7 +166,7 @@ class Running:
                 from clusterdns.app.views import build_views  # noqa: PLC0415 - it takes half a second
 
                 self._views = build_views(self)
-            await self._views.open(pages)
+            await self._views.open(pages, config.dispensable_pages(settings))
 
     async def _close_pages(self, settings: Config) -> None:
         """Show pages where these settings say, and nowhere else."""
@@ -433,13 +433,14 @@ def _at_most(setting: str, wanted: int, possible: int) -> int:
 def _descriptors(settings: Config) -> int:
     """How many sockets the process may have for its clients and upstreams; it asks for as many as it may need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    own = OWN_DESCRIPTORS + config.MOST_GUESTS * len(config.pages(settings))
     wanted = (
         settings.tcp.connections
         + SOCKETS_PER_QUERY * max(each.forward.in_flight for each in config.blocks(settings))
-        + OWN_DESCRIPTORS
+        + own
     )
     if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return soft - OWN_DESCRIPTORS
+    return soft - own

@@ -55,7 +55,9 @@ def build_views(running: Running) -> Views:
         propagation=lambda: None if isinstance(running.source, Manifests) else running.source.propagation,
         programming=lambda: None if isinstance(running.source, Manifests) else running.source.programming,
     )
-    return Views(lambda: _missing(running), Metrics(readings).text, lambda: running.fault)
+    return Views(
+        lambda: _missing(running), Metrics(readings).text, lambda: running.fault, most_guests=config.MOST_GUESTS
+    )
 
 
 def _missing(running: Running) -> list[str]:

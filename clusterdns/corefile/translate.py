@@ -78,7 +78,7 @@ def _in_order(found: Sequence[Fault], corefile: Corefile) -> tuple[Fault, ...]:
 
 def _config(blocks: Sequence[dict[str, Any]], shared: dict[str, Any]) -> Config:
     first, *others = blocks
-    return msgspec.convert({**first, **shared, "blocks": others}, config.Config)
+    return msgspec.convert({"http": [], **first, **shared, "blocks": others}, config.Config)
 
 
 _GROWING = ("http-health", "http-ready", "http-metrics", "log-consolidate")

@@ -5,9 +5,9 @@ or to None for silence. What can be answered at once is answered where it is rea
 replies go out as they become ready, on streams too (RFC 7766 section 6.2.1.1).
 """
 
-from clusterdns.server.binding import CannotListen, address_text, why
+from clusterdns.server.binding import CannotListen, address_text, bind_stream
 from clusterdns.server.replies import Client, Respond
 from clusterdns.server.server import Server
-from clusterdns.server.streams import Limits
+from clusterdns.server.streams import Limits, Listener
 
-__all__ = ["CannotListen", "Client", "Limits", "Respond", "Server", "address_text", "why"]
+__all__ = ["CannotListen", "Client", "Limits", "Listener", "Respond", "Server", "address_text", "bind_stream"]

@@ -59,6 +59,8 @@ class Serving:
             forwards = not {"--upstream", "--config"}.isdisjoint(map(str, arguments))
         if not forwards:
             command += ["--upstream", "none"]  # what the machine's own resolver says is no business of a test
+        if not _says_where_pages_are(list(map(str, arguments))):
+            command += ["--http", "none"]  # there is one port for it on this machine
         self._log = log
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(command, cwd=REPOSITORY, env=ENVIRONMENT, stderr=stderr)
@@ -105,6 +107,13 @@ class Serving:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+def _says_where_pages_are(arguments: Sequence[str]) -> bool:
+    if not {"--http", "--corefile", "-conf"}.isdisjoint(arguments):
+        return True
+    files = [Path(value) for option, value in itertools.pairwise(arguments) if option == "--config"]
+    return any("http" in each.read_text(errors="replace") for each in files if each.is_file())
 
 
 def _own_ports() -> Iterator[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import struct
+import sys
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -116,6 +117,28 @@ class TestAllAddresses:
         finally:
             for client in clients:
                 client.close()
+
+    def test_two_on_one_machine(self, tmp_path: Path) -> None:
+        """The pages are those of the first, where nobody has said where they are to be."""
+        namespace = Namespace(tmp_path, "")
+        servers: list[Serving] = []
+        try:
+            for number in range(2):
+                text = f"manifests: ['{EXAMPLE}']\n# http: as it is where nobody sets it\n"
+                (tmp_path / f"{number}.yaml").write_text(text)
+                arguments = ("--config", tmp_path / f"{number}.yaml", "--upstream", "none")
+                servers.append(Serving(tmp_path / f"{number}.log", *arguments, prefix=namespace.prefix))
+            taken = "cannot listen on 127.0.0.1:9153: the port is in use; /health, /ready and /metrics are not shown"
+            assert [taken in each.log for each in servers] == [False, True]
+            ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9153/ready').read())"
+            assert namespace.run(sys.executable, "-c", ask).stdout == "b'OK'\n"
+            for each in servers:
+                assert dig("@127.0.0.1", "-p", each.port, NAME, prefix=namespace.prefix).status == "NOERROR"
+                assert each.stop() == 0, each.log
+        finally:
+            for each in servers:
+                each.kill()
+            namespace.close()
 
     @needs_ipv6
     def test_the_second_address_of_ipv6(self, tmp_path: Path) -> None:
