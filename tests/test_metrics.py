@@ -13,7 +13,7 @@ from clusterdns.app.front import Front
 from clusterdns.app.listeners import Listeners
 from clusterdns.app.views import build_views
 from clusterdns.cache import Counts
-from clusterdns.config import Config, Forward
+from clusterdns.config import Config, Forward, Hosts
 from clusterdns.durations import Durations
 from clusterdns.forward import Tally
 from clusterdns.metrics import CacheState, Metrics, Readings, UpstreamState, Watch
@@ -194,6 +194,15 @@ class TestWhatIsShown:
 
 
 class TestWhatIsCounted:
+    def test_says_what_is_at_work(self) -> None:
+        block = answering(listen=("0.0.0.0:53",), hosts=Hosts(entries=("192.0.2.9 nas.example",)))
+        found = samples(build_views(Shown([block], Manifests([], ("10.96.0.0/16",))))._metrics())
+        at_work = labelled(found, "coredns_plugin_enabled")
+        assert set(at_work) == {
+            (name, "dns://:53", "", ".")
+            for name in ("cache", "errors", "hosts", "kubernetes", "loadbalance", "prometheus")
+        }
+
     @pytest.mark.parametrize("counts", [True, False])
     def test_is_nothing_where_nobody_looks(self, *, counts: bool) -> None:
         """Whoever does not ask for numbers does not pay for them."""

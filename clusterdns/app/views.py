@@ -6,18 +6,20 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from clusterdns import config, names
+from clusterdns.app.plugins import plugins
 from clusterdns.http import Views
-from clusterdns.metrics import CacheState, Metrics, Readings, Served, UpstreamState, Watch
+from clusterdns.metrics import CacheState, Metrics, Part, Readings, Served, UpstreamState, Watch
 from clusterdns.objects import EndpointSlice, Host, Namespace, Pod, Service
 from clusterdns.server import address_text
 from clusterdns.sources.manifests import Manifests
 from clusterdns.traffic import DROPPED, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from clusterdns.app.answering import Answering
     from clusterdns.app.listeners import Listeners
+    from clusterdns.config import Block
     from clusterdns.sources.cluster import Cluster
 
 
@@ -43,6 +45,7 @@ def build_views(running: Running) -> Views:
         objects=lambda: _objects(running.answering),
         names=lambda: {str(each): len(each.index.nodes) for each in running.answering},
         served=lambda: _served(running.listeners),
+        parts=lambda: [part for each in running.answering for part in _parts(each.block, running.listeners)],
         caches=lambda: [_cache_state(each, running.listeners) for each in running.answering],
         upstreams=lambda: [state for each in running.answering for state in _upstream_states(each)],
         despairs=lambda: sum(each.forwarder.tallies.despairs for each in running.answering),
@@ -119,6 +122,14 @@ def _server(place: Place, listeners: Listeners) -> str:
     """An address as CoreDNS writes it."""
     host = "" if place.host in ("0.0.0.0", "::") else place.host
     return f"{'tls' if place.is_tls else 'dns'}://{address_text(host, listeners.bound_port(place))}"
+
+
+def _parts(block: Block, listeners: Listeners) -> Iterator[Part]:
+    for where in map(config.listening, block.listen):
+        for zone in map(names.to_text, map(names.from_text, block.names)):
+            server = _server(Place(where.host, where.port, where.is_tls, is_stream=True, zone=zone), listeners)
+            for name in plugins(block):
+                yield Part(server, zone, block.view.name, name)
 
 
 def _cache_state(answering: Answering, listeners: Listeners) -> CacheState:

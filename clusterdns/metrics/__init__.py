@@ -5,6 +5,6 @@ readings  ->  coredns  under the names that CoreDNS has for them, so that its da
 """
 
 from clusterdns.metrics.exposition import Metrics
-from clusterdns.metrics.readings import CacheState, Readings, Served, UpstreamState, Watch
+from clusterdns.metrics.readings import CacheState, Part, Readings, Served, UpstreamState, Watch
 
-__all__ = ["CacheState", "Metrics", "Readings", "Served", "UpstreamState", "Watch"]
+__all__ = ["CacheState", "Metrics", "Part", "Readings", "Served", "UpstreamState", "Watch"]

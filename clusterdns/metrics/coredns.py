@@ -32,6 +32,8 @@ _FROM_THE_START = (Rcode.NOERROR, Rcode.SERVFAIL, Rcode.NXDOMAIN, Rcode.REFUSED)
 def families(readings: Readings) -> Iterator[Metric]:
     build: dict[Labels, float] = {(__version__, "", ""): 1}
     yield gauge("coredns_build_info", "What is running: clusterdns.", "version revision goversion", build)
+    parts: dict[Labels, float] = {(each.server, each.zone, each.view, each.name): 1 for each in readings.parts()}
+    yield gauge("coredns_plugin_enabled", "What may answer, by zone.", "server zone view name", parts)
     text = "Faults in the server itself."
     yield counter("coredns_panics", text, "", {(): readings.faults()})
     text = "Configurations that were not taken over, since something is wrong with them."

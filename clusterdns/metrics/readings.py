@@ -35,6 +35,15 @@ class Served(Struct, frozen=True):
     tally: Tally
 
 
+class Part(Struct, frozen=True):
+    """A part of the server that may answer for a zone of the configuration, by the name of CoreDNS's plugin for it."""
+
+    server: str
+    zone: str
+    view: str
+    name: str
+
+
 class CacheState(Struct, frozen=True):
     """What was answered out of the cache of a block, and what waits for its upstreams."""
 
@@ -71,6 +80,7 @@ class Readings(Struct, frozen=True):
     names: Callable[[], dict[str, int]] = dict
     """That stand ready to be answered, by block."""
     served: Callable[[], Sequence[Served]] = tuple
+    parts: Callable[[], Sequence[Part]] = tuple
     caches: Callable[[], Sequence[CacheState]] = tuple
     upstreams: Callable[[], Sequence[UpstreamState]] = tuple
     despairs: Callable[[], int] = int

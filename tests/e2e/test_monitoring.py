@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import urllib.request
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from forwarding import kept
 from prometheus_client.parser import text_string_to_metric_families
-from serving import EXAMPLE, REPOSITORY, dig, eventually, free_port, has_ipv6
+from serving import EXAMPLE, REPOSITORY, dig, eventually, free_port, has_ipv6, program, run
 
 from tests.apiserver import Process
 from tests.followed import headless, namespace, service, slice_of
@@ -84,6 +85,10 @@ class Monitored:
 
     def ask(self, name: str, rtype: str = "A", **options: Any) -> dns.message.Message:
         return ask(self.server.addresses[0], name, rtype, **options)
+
+    def ready(self) -> tuple[int, str]:
+        with urllib.request.urlopen(f"http://{self.http}/ready") as response:
+            return response.status, response.read().decode()
 
     def samples(self) -> list[Sample]:
         with urllib.request.urlopen(f"http://{self.http}/metrics") as response:
@@ -273,10 +278,13 @@ KNOWN_QUERIES = {
         coredns_cache_misses_total{}
     """,
     "15762": """
+        coredns_build_info{}
         process_cpu_seconds_total{}
         process_resident_memory_bytes{}
-        coredns_dns_requests_total{proto="udp"}
+        coredns_dns_requests_total{proto="udp"} proto
+        coredns_dns_requests_total{proto="tcp"} proto
         coredns_dns_request_size_bytes_sum{proto="udp"} proto
+        coredns_dns_request_size_bytes_sum{proto="tcp"} proto
         coredns_dns_requests_total{} type
         coredns_dns_responses_total{} rcode
         coredns_forward_requests_total{}
@@ -289,6 +297,14 @@ KNOWN_QUERIES = {
         coredns_dns_response_size_bytes_bucket{} le
     """,
     "coredns-mixin": """
+        coredns_build_info{}
+        coredns_plugin_enabled{} server zone view name
+        coredns_kubernetes_dns_programming_duration_seconds_bucket{} service_kind le
+        coredns_dns_request_size_bytes_bucket{} server zone proto le
+        coredns_dns_response_size_bytes_bucket{} server zone proto le
+        coredns_dns_responses_total{} rcode
+        coredns_forward_requests_total{} to
+        coredns_forward_responses_total{} rcode
         coredns_dns_request_duration_seconds_bucket{} server zone le
         coredns_dns_responses_total{}
         coredns_forward_request_duration_seconds_bucket{} to le
@@ -296,7 +312,10 @@ KNOWN_QUERIES = {
         coredns_proxy_request_duration_seconds_bucket{} to le
     """,
 }
-"""What these ask for, after whose traffic it is not zero: labels to choose by, and labels to sum by."""
+"""What these ask for, after whose traffic it is not zero: labels to choose by, and labels to sum by.
+
+What only moves while an upstream is down is in TestOutage. There can be no `go_goroutines`, which coredns-mixin shows.
+"""
 
 
 @pytest.mark.parametrize(
@@ -309,6 +328,33 @@ def test_what_known_dashboards_ask_for_is_there(dashboard: str, query: str, foun
     series = [each for each in found if each.name == name and labels.items() <= each.labels.items()]
     assert sum(each.value for each in series) > 0, dashboard
     assert all(set(summed.split()) <= each.labels.keys() for each in series)
+
+
+class TestPrometheusItself:
+    """It is not asked for much, so that it need not run: promtool reads as it does."""
+
+    def test_reads_the_metrics(self, monitored: Monitored) -> None:
+        with urllib.request.urlopen(f"http://{monitored.http}/metrics") as response:
+            text = response.read()
+        checked = subprocess.run(
+            [program("promtool"), "check", "metrics"], input=text, capture_output=True, check=False
+        )
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+    def test_reads_the_alerts(self) -> None:
+        checked = run(program("promtool"), "check", "rules", MONITORING / "alerts.yaml")
+        assert checked.returncode == 0, checked.stderr
+        assert f"SUCCESS: {len(rules())} rules found" in checked.stdout
+
+    def test_reads_what_the_dashboard_asks_for(self, tmp_path: Path) -> None:
+        queries = [
+            {"record": f"panel:{number}", "expr": target["expr"].replace("$__rate_interval", "5m")}
+            for number, panel in enumerate(dashboard()["panels"])
+            for target in panel.get("targets", ())
+        ]
+        (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": queries}]}))
+        checked = run(program("promtool"), "check", "rules", "--lint=none", tmp_path / "rules.yaml")
+        assert checked.returncode == 0, checked.stderr
 
 
 SCRAPED = {"job", "instance"}
@@ -426,7 +472,7 @@ class TestReload:
 
 
 class TestOutage:
-    """An upstream that is there no more."""
+    """An upstream that is there no more, and then no API server either: cluster names go on, so it stays ready."""
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -440,7 +486,13 @@ class TestOutage:
                 assert it.ask(name).rcode() == dns.rcode.SERVFAIL
             eventually(lambda: it.ask("www.example").answer[0].ttl == 30, "a stale answer")
             eventually(lambda: value(it.samples(), "coredns_proxy_healthcheck_failures_total") > 0, "a failed probe")
-            yield it.samples()
+            found = it.samples()
+            assert it.ready() == (200, "OK")
+            api.kill()
+            eventually(lambda: "services: " in it.server.log, "the API server is missed")
+            assert it.ready() == (200, "OK")
+            assert it.ask(WEB).rcode() == dns.rcode.NXDOMAIN
+            yield found
 
     @pytest.mark.parametrize(
         "name",
