@@ -452,4 +452,4 @@ class TestWrongUse:
 
     @staticmethod
     def serve(*arguments: object) -> Any:
-        return run(*COMMAND, "serve", "--listen", "127.0.0.1:0", *arguments)
+        return run(*COMMAND, "serve", "--listen", "127.0.0.1:0", "--http", "none", *arguments)

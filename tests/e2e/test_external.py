@@ -77,7 +77,18 @@ class TestManifests:
 
     def test_no_address_is_a_fault(self, tmp_path: Path) -> None:
         (tmp_path / "web.yaml").write_text(MANIFEST.replace("203.0.113.25", "mail.example.com"))
-        ended = run(*COMMAND, "serve", "--manifests", tmp_path, "--listen", "127.0.0.1:0", "--upstream", "none")
+        ended = run(
+            *COMMAND,
+            "serve",
+            "--manifests",
+            tmp_path,
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            "none",
+            "--http",
+            "none",
+        )
         assert ended.returncode == 2
         (line,) = ended.stderr.splitlines()
         fault = "Service shop/mail: spec.externalIPs[0]: 'mail.example.com' is no IPv4 or IPv6 address"

@@ -285,7 +285,7 @@ class TestWrongUse:
         ids=["a file that is missing", "none"],
     )
     def test_is_one_line(self, given: tuple[str, ...], line: str) -> None:
-        ran = run(*COMMAND, "serve", "--manifests", EXAMPLE, "--listen", "tls://127.0.0.1:0", *given)
+        ran = run(*COMMAND, "serve", "--manifests", EXAMPLE, "--listen", "tls://127.0.0.1:0", "--http", "none", *given)
         assert ran.returncode == 2
         assert [each for each in ran.stderr.splitlines() if " INFO " not in each] == [
             f"clusterdns: tls.certificate: {line}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
-HERE = ("--listen", "127.0.0.1:0")
+HERE = ("--listen", "127.0.0.1:0", "--http", "none")
 SERVE = (*COMMAND, "serve", "--manifests", EXAMPLE, *HERE)
 
 

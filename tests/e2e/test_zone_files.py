@@ -206,7 +206,7 @@ def test_a_bad_file_is_one_line(tmp_path: Path, text: str | None, what: str) -> 
         (tmp_path / "db").write_text(text)
     file = tmp_path / "clusterdns.yaml"
     file.write_text(yaml.safe_dump({"cluster": False, "zone-files": [zone_file(tmp_path, "corp.example")]}))
-    ran = run(*COMMAND, "serve", "--config", file, "--listen", "127.0.0.1:0")
+    ran = run(*COMMAND, "serve", "--config", file, "--listen", "127.0.0.1:0", "--http", "none")
     assert ran.returncode == 2
     assert [line for line in ran.stderr.splitlines() if line.startswith("clusterdns: ")] == [
         f"clusterdns: {tmp_path / 'db'}{what}"
