@@ -6,10 +6,12 @@ Identical questions on their way are asked once, whether a client waits for them
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from clusterdns import names
 from clusterdns.cache import ALWAYS
 from clusterdns.forward import Asked
 from clusterdns.queries import AD, CD, RD
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from clusterdns.forward import Forwarder
     from clusterdns.names import Name
     from clusterdns.responses import Terms
+
+FEW = 32
+"""Queries that any client may have waiting while there is room: a resolver's own burst, for a page of many names."""
 
 RETRY_SECONDS = 5.0
 """How long stale answers are given at once after nobody answered. RFC 8767 section 5 recommends 30, for recursive
@@ -46,6 +51,7 @@ class Elsewhere:
         self.waiting = 0
         self._forwarder = forwarder
         self._most_waiting = most_waiting
+        self._waiting_of: Counter[bytes] = Counter()
         self._asking: dict[bytes, asyncio.Future[Response]] = {}
 
     def serves(self, name: Name) -> bool:
@@ -56,21 +62,38 @@ class Elsewhere:
         """Whether the question is one of our own that has come back."""
         return self._forwarder.caught(question)
 
-    def admit(self) -> bool:
-        """Whether one more query may wait; whoever is let in has to `leave`."""
-        if self._is_full:
+    def admit(self, client: str) -> bool:
+        """Whether one more query of that client may wait; whoever is let in has to `leave`.
+
+        client: its IP address.
+
+        A client that has as many waiting as there is room for has to wait for some of them. So one takes half of the
+        room at most, two take a third each, and there is always some for those who have none.
+        """
+        waiting = _waiting_as(client)
+        own, room = self._waiting_of[waiting], self._room
+        if room <= 0 or own >= max(room, FEW):
             self.cache.counts.rejected += 1
             return False
         self.waiting += 1
+        self._waiting_of[waiting] = own + 1
         return True
 
     @property
-    def _is_full(self) -> bool:
+    def _room(self) -> int:
         """A question may be on its way longer than the query for it waits, or without any."""
-        return max(self.waiting, len(self._asking)) >= self._most_waiting
+        return self._most_waiting - max(self.waiting, len(self._asking))
 
-    def leave(self) -> None:
+    @property
+    def _is_full(self) -> bool:
+        return self._room <= 0
+
+    def leave(self, client: str) -> None:
         self.waiting -= 1
+        waiting = _waiting_as(client)
+        self._waiting_of[waiting] -= 1
+        if not self._waiting_of[waiting]:
+            del self._waiting_of[waiting]
 
     def remembered(self, question: Question, terms: Terms, *, serial: int | None = None) -> Remembered | None:
         """What can be said at once.
@@ -155,3 +178,8 @@ class Elsewhere:
         else:
             reason = Reason("the last known answer; no upstream gives a newer one", ReasonCode.STALE_ANSWER)
         return entry.response.stale(self.cache.limits.stale_ttl, reason)
+
+
+def _waiting_as(client: str) -> bytes:
+    """What counts as one client: an IPv4 address, or the /64 of an IPv6 address, which is one link."""
+    return (names.address(client.partition("%")[0]) or b"")[:8]

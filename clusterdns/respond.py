@@ -188,9 +188,9 @@ class _SlowWay:
             return self._from_elsewhere(packet, query, resolver, client)
         if isinstance(node, Nothing) and resolver.searching.follows_first_tries and self._index.is_synced:
             candidates = resolver.path(query.question.name, names.address(client[0]) or b"")
-            if candidates is not None and resolver.elsewhere.admit():
+            if candidates is not None and resolver.elsewhere.admit(client[0]):
                 walking = self._walk(query, resolver, candidates, self._terms(packet, query), client)
-                return self._later(packet, query, resolver, walking, origins.LATE_AUTOPATH)
+                return self._later(packet, query, resolver, walking, client, origin=origins.LATE_AUTOPATH)
         return self._from_node(packet, query, node, client)
 
     # Names of ours
@@ -254,13 +254,14 @@ class _SlowWay:
             if known is not None and not resolver.leads_to_ours(known.response):
                 trail.origin = SLOWLY[origins.CACHE]
                 return known.response.to(packet, query.name_end, asked, known.age)
-            if known is not None and elsewhere.admit():
+            if known is not None and elsewhere.admit(client[0]):
                 following = resolver.follow_response(question, known, asked, client)
-                return self._later(packet, query, resolver, following, origins.LATE_FORWARD)
+                return self._later(packet, query, resolver, following, client, origin=origins.LATE_FORWARD)
         trail.origin = origins.FORWARD
-        if not elsewhere.admit():
+        if not elsewhere.admit(client[0]):
             return self._write(packet, query, _TOO_MANY)
-        return self._later(packet, query, resolver, self._find(question, resolver, asked, client), origins.LATE_FORWARD)
+        finding = self._find(question, resolver, asked, client)
+        return self._later(packet, query, resolver, finding, client, origin=origins.LATE_FORWARD)
 
     def _follow(
         self, packet: bytes, query: Query, resolver: Resolver, found: Answer, client: Client, *, later: Origin
@@ -271,10 +272,10 @@ class _SlowWay:
         """
         if found.onward is None:
             return self._write(packet, query, found)
-        if not resolver.elsewhere.admit():
+        if not resolver.elsewhere.admit(client[0]):
             return self._write(packet, query, _TOO_MANY)
         following = resolver.follow(query.question, found, self._terms(packet, query), client)
-        return self._later(packet, query, resolver, following, later)
+        return self._later(packet, query, resolver, following, client, origin=later)
 
     async def _walk(
         self, query: Query, resolver: Resolver, candidates: Iterable[Name], asked: Terms, client: Client
@@ -311,6 +312,8 @@ class _SlowWay:
         query: Query,
         resolver: Resolver,
         finding: Coroutine[Any, Any, Answer | Remembered],
+        client: Client,
+        *,
         origin: Origin,
     ) -> bytes:
         """The reply, once it is found out what to say; the query was admitted before."""
@@ -326,7 +329,7 @@ class _SlowWay:
             self._trail.faults += 1
             found = _FAULT
         finally:
-            resolver.elsewhere.leave()
+            resolver.elsewhere.leave(client[0])
         self._trail.origin = origin
         if isinstance(found, Answer):
             return self._write(packet, query, found)

@@ -425,9 +425,39 @@ class TestAutopath:
 
 
 class TestLimits:
+    @staticmethod
+    def silent(server: Resolving, *clients: str) -> list[asyncio.Task[dns.message.Message]]:
+        """What nobody answers, asked by each of these."""
+        questions = [server.ask("silent.example.com", client=each, use_edns=0) for each in clients]
+        return [asyncio.create_task(each) for each in questions]
+
+    @pytest.mark.parametrize(
+        ("clients", "expected"),
+        [
+            (["192.0.2.1"], [50]),
+            (["192.0.2.1", "192.0.2.2"], [50, 32]),
+            (["2001:db8::1", "2001:db8::2"], [50, 0]),
+            (["2001:db8::1", "2001:db8:0:1::1"], [50, 32]),
+        ],
+    )
+    async def test_none_takes_all_the_room(self, upstream: Faulty, clients: list[str], expected: list[int]) -> None:
+        """One after the other takes what it gets, and there is some left for one more."""
+        server = Resolving(upstream, Searching())
+        before, waiting = 0, []
+        for client, count in zip(clients, expected, strict=True):
+            waiting += self.silent(server, *[client] * 100)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert server.resolver.elsewhere.waiting - before == count
+            before = server.resolver.elsewhere.waiting
+        assert await server.says("www.example.com", client="192.0.2.3") == "www.example.com. A 192.0.2.1"
+        await asyncio.gather(*waiting)
+        assert server.resolver.elsewhere.waiting == 0
+        assert not server.resolver.elsewhere._waiting_of
+
     async def test_too_many_that_wait(self, upstream: Faulty) -> None:
         server = Resolving(upstream, Searching())
-        waiting = [asyncio.create_task(server.ask("silent.example.com", "A", use_edns=0)) for _ in range(100)]
+        waiting = self.silent(server, *(f"192.0.2.{number}" for number in range(100)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         reply = await server.ask("www.example.com", use_edns=0)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clusterdns.server import CannotListen, Limits, Server, address_text
-from clusterdns.server.turns import MOST_MESSAGES
+from clusterdns.server.server import BEGUN, MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -152,6 +152,15 @@ class TestSegmentation:
         async with serving(lambda packet, _client: packet[::-1]) as port, connected(port) as client:
             client.send(framed(b"a" + bytes(65534)))
             assert await client.receive() == bytes(65534) + b"a"
+
+    @pytest.mark.parametrize("sent", [b"x" * 101, b"x" * 5000])
+    async def test_a_message_that_is_too_long_is_cut_off_and_the_last(self, sent: bytes) -> None:
+        """Nobody waits for its end."""
+        async with serving(limits=Limits(longest_query=100)) as port, connected(port) as client:
+            client.send(framed(b"one", b"y" * 100))
+            assert [await client.receive() for _ in range(2)] == [b"re: one", b"re: " + b"y" * 100]
+            client.send(framed(sent)[:102])
+            assert await client.receive_all() == [b"re: " + b"x" * 100]
 
     async def test_half_a_message_is_no_message(self) -> None:
         assert await self.exchanged([framed(b"one"), b"\0\x05half"]) == (b"re: one",)
@@ -344,7 +353,7 @@ class TestManyPipelines:
                     before = len(asked)
                     datagrams.send(b"short")
                     await until(lambda: datagrams.received)
-                    assert asked.index(b"short") - before <= 3 * MOST_MESSAGES
+                    assert asked.index(b"short") - before <= 3 * MESSAGES
                 for client in clients:
                     for _ in range(1000):
                         assert await client.receive() == b"long"
@@ -667,6 +676,41 @@ class TestRepliesToCome:
                 client.send(b"now")
                 got = [await asyncio.wait_for(loop.sock_recv(client, 100), DEADLINE) for _ in range(2)]
         assert got == [b"re: now", b"re: one"]
+
+    async def test_so_many_are_begun_in_a_turn(self) -> None:
+        """However many are asked for, what can be said at once is said meanwhile; and none is forgotten."""
+        begun: list[bytes] = []
+
+        async def later(packet: bytes) -> bytes:
+            begun.append(packet)
+            return packet
+
+        def respond(packet: bytes, _client: object) -> Any:
+            return b"%d" % len(begun) if packet == b"now" else later(packet)
+
+        async with serving(respond) as port:
+            with socket.socket(type=socket.SOCK_DGRAM) as client:
+                client.setblocking(False)
+                client.connect((LOCAL, port))
+                for _ in range(60):
+                    client.send(b"later")
+                client.send(b"now")
+                loop = asyncio.get_running_loop()
+                got = [await asyncio.wait_for(loop.sock_recv(client, 100), DEADLINE) for _ in range(61)]
+        (told,) = [int(each) for each in got if each != b"later"]
+        assert told <= 3 * BEGUN
+        assert len(begun) == 60
+
+    async def test_those_in_line_are_waited_for_at_the_stop(self) -> None:
+        server = Server(self.slow(0.01), self.slow(0.01), Limits())
+        ((_, port),) = await server.start([(LOCAL, 0)])
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.connect((LOCAL, port))
+            client.settimeout(DEADLINE)
+            for number in range(40):
+                client.send(b"%d" % number)
+            await server.stop()
+            assert {client.recv(100) for _ in range(40)} == {b"re: %d" % number for number in range(40)}
 
     async def test_over_tcp_as_they_become_ready(self) -> None:
         async with serving(self.slow()) as port, connected(port) as client:

@@ -49,6 +49,9 @@ QUIET_SECONDS = 0.5
 OVERTIME_SECONDS = 5.0
 """How much longer than it is told to this server answers, at most, while it is still asked."""
 
+LONGEST_QUERY = 4096
+"""Bytes, over TCP: as much as is read of a datagram."""
+
 OWN_DESCRIPTORS = 50
 """Files and sockets beside the clients' connections: manifests, the API server, listeners, what libraries take."""
 
@@ -405,6 +408,7 @@ def _limits(settings: Config) -> Limits:
         connections=_possible_connections(settings),
         connections_per_client=settings.tcp.connections_per_client,
         idle_seconds=settings.tcp.idle_seconds,
+        longest_query=LONGEST_QUERY,
         awaited_replies=settings.tcp.in_flight,
     )
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 RECEIVE_BUFFER = 4 << 20
 """Bytes of queries that the kernel may keep for us, if it lets us."""
 
+STREAM_BUFFER = 32 << 10
+"""Bytes that the kernel keeps of a connection in each direction; it takes twice as many for itself. Left alone it keeps
+megabytes for a client that does not read, and they count as memory of ours."""
+
 
 class CannotListen(Exception):
     """An address can not be listened on; the message says which and why."""
@@ -41,6 +45,8 @@ def _bind(host: str, port: int, kinds: Sequence[socket.SocketKind]) -> list[sock
             each.settimeout(0)
             if kind == socket.SOCK_STREAM:
                 each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                for direction in (socket.SO_RCVBUF, socket.SO_SNDBUF):  # for those that are accepted, too
+                    each.setsockopt(socket.SOL_SOCKET, direction, STREAM_BUFFER)
             else:
                 each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             if family == socket.AF_INET6:

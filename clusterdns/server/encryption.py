@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clusterdns.server import leftovers
+
+if TYPE_CHECKING:
+    from clusterdns.server.turns import Turns
 
 HANDSHAKE_SECONDS = 5.0
 """For a client that is far away and slow. Whoever has said nothing sensible by then is cut off."""
@@ -20,7 +23,11 @@ PIECE = 16 << 10
 """The most that one TLS record holds."""
 
 
-class Encrypted(asyncio.Protocol, asyncio.Transport):
+_PIECE = memoryview(bytearray(PIECE))
+"""Where all connections read to, one after the other."""
+
+
+class Encrypted(asyncio.BufferedProtocol, asyncio.Transport):
     """A protocol to the TCP transport, and a transport to the protocol within, to which it hands what it decrypts.
 
     The protocol within is told of the connection at once, and has nothing to read before the handshake is over.
@@ -28,9 +35,10 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
 
     _transport: asyncio.Transport
 
-    def __init__(self, within: asyncio.Protocol, context: ssl.SSLContext) -> None:
+    def __init__(self, within: asyncio.Protocol, context: ssl.SSLContext, handshakes: Turns) -> None:
         super().__init__()
         self._within = within
+        self._handshakes = handshakes
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -53,10 +61,30 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
         self._within = asyncio.Protocol()  # which goes by itself, as this does then
         leftovers.clear(self._transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        return _PIECE
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._is_over:
             return
-        self._incoming.write(data)
+        self._incoming.write(_PIECE[:nbytes])
+        if self._is_shaken or self._handshakes.take():
+            self._read()
+        else:
+            self._transport.pause_reading()
+            self._handshakes.wait(self._go_on)
+
+    def _go_on(self) -> None:
+        """Shake hands, now that it is our turn: it takes many times what an answer does."""
+        if self.is_closing():
+            return
+        if self._handshakes.take():
+            self._transport.resume_reading()
+            self._read()
+        else:
+            self._handshakes.wait(self._go_on)
+
+    def _read(self) -> None:
         try:
             if not self._is_shaken:
                 self._tls.do_handshake()

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from clusterdns.server.replies import Client, Respond, ToCome
     from clusterdns.server.streams import Limits
 
+MESSAGES = 64
+"""Of all streams, answered before the loop gets its turn, and with it the datagrams: about as many as of those."""
+
+BEGUN = 8
+"""Of the replies to come, begun before the loop gets its turn: that takes as long as the messages do."""
+
+HANDSHAKES = 4
+"""Steps of TLS handshakes, taken before the loop gets its turn: some of them take a millisecond."""
+
 GOODBYE_SECONDS = 0.5
 """What clients get at the stop to read their last answers."""
 
@@ -40,7 +49,6 @@ class Server:
         self._datagrams: list[Datagrams] = []
         self._listeners: list[Listener] = []
         self._sweeper: asyncio.TimerHandle | None = None
-        self._to_come = Promises()
         self._is_leaving = False
         self._note: Callable[[], None] = lambda: None
 
@@ -50,7 +58,9 @@ class Server:
         Returns the addresses as they are bound. Raises CannotListen.
         """
         loop = asyncio.get_running_loop()
-        self._turns = Turns(loop)
+        self._turns = Turns(loop, MESSAGES)
+        self._handshakes = Turns(loop, HANDSHAKES)
+        self._to_come = Promises(Turns(loop, BEGUN))
         datagrams: list[socket.socket] = []
         streams: list[socket.socket] = []
         try:
@@ -139,12 +149,12 @@ class Server:
         while self._connections and asyncio.get_running_loop().time() < patience:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.01)
 
-    def _connect(self) -> asyncio.Protocol:
+    def _connect(self) -> asyncio.BaseProtocol:
         connection = Connection(self._respond_over_tcp, self._limits, self._connections, self._turns, self._to_come)
         if self._is_leaving:
             self._note()
             connection.leave()
-        return Encrypted(connection, self._tls) if self._tls else connection
+        return Encrypted(connection, self._tls, self._handshakes) if self._tls else connection
 
     def _respond_over_tcp(self, packet: bytes, client: Client) -> bytes | ToCome | None:
         """By whoever answers now: a connection may be on its way to us while that changes."""

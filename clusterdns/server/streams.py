@@ -47,6 +47,9 @@ class Limits(Struct, frozen=True):
     connections_per_client: int = 250
     """Of one IPv4 address, or one IPv6 network of 64 bits."""
     idle_seconds: float = 10.0
+    longest_query: int = 0xFFFF
+    """Bytes. What is longer is answered as if it ended there, and ends the connection: many clients, each of which
+    lets us wait for the end of such a message, would take up much memory."""
     unread_bytes: int = 16 << 10
     """Replies that a client has not read yet, before we read no more of its queries."""
     awaited_replies: int = 100
@@ -59,7 +62,7 @@ class Listener:
     """One listening TCP socket. A burst of clients, or want of descriptors, must not keep the loop from answering."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, tcp: socket.socket, protocol: Callable[[], asyncio.Protocol]
+        self, loop: asyncio.AbstractEventLoop, tcp: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]
     ) -> None:
         self._loop = loop
         self._socket = tcp
@@ -309,7 +312,8 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
         """Answer whole messages for as long as the client reads what it is told; whether there may be more of them."""
         received, at = self._received, 0
         for _ in range(DRAIN):
-            end = at + 2 + int.from_bytes(received[at : at + 2], "big")
+            length = int.from_bytes(received[at : at + 2], "big")
+            end = at + 2 + min(length, self.limits.longest_query)
             if self._is_waiting or len(received) < max(end, at + 2):
                 del received[:at]
                 return False
@@ -326,6 +330,9 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
             else:
                 self.awaited += 1
                 self._to_come.add(reply, self._deliver)
+            if length > self.limits.longest_query:
+                self._transport.close()
+                return False
         del received[:at]
         return True
 

@@ -1,4 +1,4 @@
-"""Whose pipeline is answered next, so that many long ones do not hold up datagrams, nor each other."""
+"""Who is next, so that much to do of one kind does not hold up all else: long pipelines, or replies to come."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-MOST_MESSAGES = 64
-"""Of all streams, before the loop gets its turn, and with it the datagrams: about as many as of those."""
-
 
 class Turns:
-    """Messages are answered for as long as some are left in this turn of the loop; who finds none waits in line."""
+    """There are so many in each turn of the loop; who finds none left waits in line.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    most: how many.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
         self._loop = loop
-        self._left = MOST_MESSAGES
+        self._most = self._left = most
         self._line: deque[Callable[[], None]] = deque()
         self._is_over_soon = False
 
     def take(self) -> bool:
-        """Whether one more message may be answered now."""
+        """Whether there was one left."""
         if not self._is_over_soon:
             self._is_over_soon = True
             self._loop.call_soon(self._begin)
@@ -38,7 +38,7 @@ class Turns:
             self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
-        self._left = MOST_MESSAGES
+        self._left = self._most
         self._is_over_soon = False
         for _ in range(len(self._line)):
             if self._left <= 0:

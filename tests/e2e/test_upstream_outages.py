@@ -107,7 +107,7 @@ class TestSilence:
     def test_cluster_names_keep_their_speed(self, upstream: Faulty, serve: Serve, tmp_path: Path) -> None:
         """While 1,000 queries hang; by the best of some rounds, since the machine has other things to do as well."""
         upstream.behaviour = silent
-        server = forwarding(serve, tmp_path, upstream, try_seconds=30, seconds=60)
+        server = forwarding(serve, tmp_path, upstream, in_flight=2000, try_seconds=30, seconds=60)
         cluster = [dns.message.make_query(CLUSTER_NAME, "A").to_wire()] * 1000
 
         def seconds() -> float:
