@@ -141,8 +141,8 @@ class Forward(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """Until the client is told that nobody answers: most clients give up after 5."""
 
     in_flight: int = 1000
-    """Queries that may wait for upstreams; what comes on top is refused. kubeadm's choice for CoreDNS. One client, which
-    is an IPv4 address or an IPv6 /64, gets half of them at most, and less where others wait."""
+    """Queries that may wait for upstreams; what comes on top is refused. kubeadm's choice for CoreDNS. One client, an
+    IPv4 address or an IPv6 /64, gets half of them at most, and less where others wait."""
 
     random_letter_case: bool = False
     """Whether questions are in random letter case, which makes responses hard to forge; some old servers mind."""
