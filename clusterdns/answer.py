@@ -72,6 +72,24 @@ def answer(question: Question, node: Node, index: Index) -> Answer:
     return Answer(records=records, additional=additional, settled=settled)
 
 
+def every_record(node: Node, index: Index) -> Iterator[Record]:
+    """What a name has, whatever the type, as a copy of its zone holds it: all but the SOA record.
+
+    An alias has its CNAME record and no other there, since copies of a zone may have no others beside it (RFC 1034
+    section 3.6.2).
+    """
+    match node:
+        case ServiceName() | ExposedService() if node.is_alias:
+            target = _target(node)
+            if target is not None:
+                yield Record(node.name, Type.CNAME, node.zone.ttl, target)
+        case ServiceName() if node.is_missing:
+            return
+        case _:
+            for rtype in (Type.NS, Type.A, Type.AAAA, Type.SRV, Type.TXT):
+                yield from _records(node, rtype, index)
+
+
 def _records(node: Node, qtype: int, index: Index) -> Iterable[Record]:
     """The records of a name, by what the name is and the type that is asked for."""
     match node, qtype:
@@ -195,7 +213,7 @@ def _alias(question: Question, node: ServiceName | ExposedService, index: Index)
     """
     records: list[Record] = []
     while True:
-        target = node.hosts[0] if isinstance(node, ExposedService) else _external_name(node)
+        target = _target(node)
         if target is None:
             reason = Reason(
                 f"externalName of Service {_called(node)} is no host name: {node.service.spec.external_name!r}"
@@ -217,6 +235,10 @@ def _alias(question: Question, node: ServiceName | ExposedService, index: Index)
             reason = Reason(f"the alias of Service {_called(node)} leads in a circle, or on over too many names")
             return Answer(records=tuple(records), settled=False, reason=reason)
         node = found
+
+
+def _target(node: ServiceName | ExposedService) -> Name | None:
+    return node.hosts[0] if isinstance(node, ExposedService) else _external_name(node)
 
 
 def _external_name(node: ServiceName) -> Name | None:
@@ -243,11 +265,18 @@ def _ptr_records(node: AddressName) -> Iterator[Record]:
         yield Record(node.name, Type.PTR, node.zone.ttl, node.cluster_ip_of.name)
         return
     for service in node.endpoint_of:
-        for endpoint in service.ready_endpoints():
-            is_meant = endpoint.address == node.address and (endpoint.has_hostname or not node.zone.ptr_hostname_only)
-            if is_meant and endpoint.name:
-                yield Record(node.name, Type.PTR, node.zone.ttl, endpoint.name)
-                break
+        target = next((name for address, name in pointed_at(service, node.zone) if address == node.address), None)
+        if target is not None:
+            yield Record(node.name, Type.PTR, node.zone.ttl, target)
+
+
+def pointed_at(service: ServiceName, zone: Zone) -> Iterator[tuple[Address, Name]]:
+    """The addresses of a service's endpoints, and the names that they lead to in that reverse zone; if there are
+    several, to the first.
+    """
+    for endpoint in service.ready_endpoints():
+        if endpoint.name and (endpoint.has_hostname or not zone.ptr_hostname_only):
+            yield endpoint.address, endpoint.name
 
 
 # The zone's own records

@@ -38,6 +38,7 @@ from clusterdns.nodes import Pods
 from clusterdns.presentation import rcode_number
 from clusterdns.records import LONGEST_TTL
 from clusterdns.sources.manifests.files import RepeatedKey, TooDeep, check_depth, check_keys
+from clusterdns.transfers import Rule, Rules
 from clusterdns.wire import Dialect
 
 if TYPE_CHECKING:
@@ -374,6 +375,21 @@ class External(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """Whether headless services are shown too, with the addresses of their pods: most networks lead to none of them."""
 
 
+class Transfer(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """Who may have whole zones, over TCP (AXFR, RFC 5936): the cluster's, those for the outside, and zone files."""
+
+    rules: tuple[Rule, ...] = ()
+    """Networks of clients, and the zones that they may have. Nobody has any unless given: a zone tells of all that
+    there is."""
+
+    at_once: int = 10
+    """Transfers of this block at one time; what is asked for on top is SERVFAIL. A secondary asks for all its zones at
+    once, and each keeps what the zone was when it began: a megabyte or two for 10,000 services."""
+
+    seconds: float = 600.0
+    """How long one may take. Before that, a client that reads nothing for `tcp.idle-seconds` is cut off."""
+
+
 class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """How the names of some zones are answered, on some addresses."""
 
@@ -468,6 +484,8 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     visibility: tuple[visibility.Rule, ...] = ()
     """Which namespaces are there for which clients: the first rule that is about a client decides, and those that none
     is about see all."""
+
+    transfer: Transfer = field(default_factory=Transfer)
 
     rewrite: tuple[rewrite_rules.Rule, ...] = ()
     """What questions are turned into before they are answered."""
@@ -683,6 +701,8 @@ def _block_faults(block: Block) -> Iterator[str]:
             for each in one.negative_ttl
         ),
         ("external.ttl", block.external.ttl, 0, 3600),
+        ("transfer.at-once", block.transfer.at_once, 1, 1000),
+        ("transfer.seconds", block.transfer.seconds, 0.1, 86400),
         ("external.negative-ttl", block.external.negative_ttl, 0, 3600),
     )
     stubs = block.forward.zones
@@ -800,6 +820,7 @@ def _faulty_rules(block: Block) -> Iterator[str]:
     dialect = Dialect()
     makings: tuple[tuple[str, Callable[[], object]], ...] = (
         ("acl", lambda: acl.guarding(_nobody, block.acl, dialect, stream=False)),
+        ("transfer.rules", lambda: Rules(block.transfer.rules)),
         ("rewrite", lambda: rewrite.rewriting(_nobody, block.rewrite, dialect, stream=False)),
         ("zone-folders", lambda: [renaming.by_pattern(each.pattern, each.origin) for each in block.zone_folders]),
         ("view.conditions", lambda: [expressions.condition(each) for each in block.view.conditions]),

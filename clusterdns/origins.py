@@ -42,6 +42,7 @@ NO_ADDRESS = Origin("kubernetes", "fast", "address")
 SERVER = Origin("", "slow")
 FILE = Origin("file", "slow")
 FORWARD = Origin("forward", "slow")
+TRANSFER = Origin("transfer", "slow")
 
 SLOWLY: Mapping[Origin, Origin] = MappingProxyType(
     {
@@ -58,6 +59,7 @@ LATE_KUBERNETES = Origin("kubernetes", "late")
 LATE_FILE = Origin("file", "late")
 LATE_FORWARD = Origin("forward", "late")
 LATE_AUTOPATH = Origin("autopath", "late")
+LATE_TRANSFER = Origin("transfer", "late")
 
 
 class Trail:

@@ -42,7 +42,7 @@ LONGEST_TTL = 0x7FFFFFFF
 
 
 class Rcode(IntEnum):
-    """RFC 1035 section 4.1.1, RFC 6891 section 9, RFC 7873 section 8."""
+    """RFC 1035 section 4.1.1, RFC 2136 section 2.2, RFC 6891 section 9, RFC 7873 section 8."""
 
     NOERROR = 0
     FORMERR = 1
@@ -50,6 +50,7 @@ class Rcode(IntEnum):
     NXDOMAIN = 3
     NOTIMP = 4
     REFUSED = 5
+    NOTAUTH = 9
     BADVERS = 16
     BADCOOKIE = 23
 
@@ -62,6 +63,7 @@ class ReasonCode(IntEnum):
     NOT_READY = 14
     BLOCKED = 15
     FILTERED = 17
+    PROHIBITED = 18
     STALE_NXDOMAIN = 19
     NOT_AUTHORITATIVE = 20
     NOT_SUPPORTED = 21

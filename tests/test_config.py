@@ -15,8 +15,21 @@ from clusterdns import config
 from clusterdns.around.query_log import Rule
 from clusterdns.around.rate_limit import RateLimit
 from clusterdns.around.visibility import Rule as Visible
-from clusterdns.config import BadConfig, Cache, Config, Cookies, External, Forward, Hosts, StubZone, Tcp, Tls
+from clusterdns.config import (
+    BadConfig,
+    Cache,
+    Config,
+    Cookies,
+    External,
+    Forward,
+    Hosts,
+    StubZone,
+    Tcp,
+    Tls,
+    Transfer,
+)  # fmt: skip
 from clusterdns.consolidation import Consolidation
+from clusterdns.transfers import Rule as Transferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,6 +221,12 @@ class TestChecking:
                 Config(cookies=Cookies(secrets=("e5e973e5a6b2a43f48e7dc849e37bfcf",), file="secrets")),
                 "cookies.secrets: they stand in cookies.file, or here, not in both",
             ),
+            (
+                Config(transfer=Transfer(rules=(Transferred(to=("ns.example.org",)),))),
+                "transfer.rules: rule 1: 'ns.example.org' does not appear to be an IPv4 or IPv6 network",
+            ),
+            (Config(transfer=Transfer(at_once=0)), "transfer.at-once: 0 is not between 1 and 1000"),
+            (Config(transfer=Transfer(seconds=0)), "transfer.seconds: 0 is not between 0.1 and 86400"),
             (Config(tcp=Tcp(idle_seconds=0)), "tcp.idle-seconds: 0 is not between 0.1 and 86400"),
             (Config(tcp=Tcp(idle_seconds=float("nan"))), "tcp.idle-seconds: nan is not between 0.1 and 86400"),
             (Config(listen=()), "listen: at least one is needed"),

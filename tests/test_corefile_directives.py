@@ -664,6 +664,18 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ),
         (block("timeouts {", "idle 1m", "read 3s", "}"), {"tcp.idle-seconds": 60.0}),
         (block("minimal"), {"minimal": True}),
+        (
+            block(
+                "transfer {", "to * 192.0.2.1", "}",
+                "transfer example.org 10.0.0.0/8 {", "to 192.0.2.1:5353", "to [::1]:53 fd00::/8", "}",
+            ),
+            {
+                "transfer.rules": [
+                    {"zones": ["."], "to": ["*", "192.0.2.1"]},
+                    {"zones": ["example.org", "10.in-addr.arpa"], "to": ["192.0.2.1", "::1", "fd00::/8"]},
+                ],
+            },
+        ),
         (block("nsid use The Force"), {"nsid": "use The Force"}),
         (
             "a {\nview x {\nexpr incidr(client_ip(), '10.0.0.0/8')\nexpr type() in ['A', 'MX']\n}\n}\na {\n}\n",

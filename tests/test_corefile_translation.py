@@ -233,11 +233,20 @@ FAULTS: dict[str, list[str]] = {
     block("bind nosuch0"): [
         "Corefile:2: bind: expected an address or an interface of this machine, not nosuch0",
     ],
-    block("erratic", "etcd", "route53 a:b", "sign db", "dnssec", "secondary", "transfer", "tsig", "grpc . 192.0.2.1"): [
+    block("erratic", "etcd", "route53 a:b", "sign db", "dnssec", "secondary", "tsig", "grpc . 192.0.2.1"): [
         f"Corefile:{n}: {name}: not supported"
         for n, name in enumerate(
-            ("erratic", "etcd", "route53", "sign", "dnssec", "secondary", "transfer", "tsig", "grpc"), 2
+            ("erratic", "etcd", "route53", "sign", "dnssec", "secondary", "tsig", "grpc"), 2
         )
+    ],
+    block("transfer", "transfer a..b {", "from 192.0.2.1", "to", "to ns.example.org 10.0.0.0/33", "}"): [
+        "Corefile:2: transfer: expected `to` and addresses in its block",
+        "Corefile:3: transfer: a..b: a label has 1 to 63 bytes, not 0: ''",
+        "Corefile:3: transfer: expected `to` and addresses in its block",
+        "Corefile:4: transfer: from: not supported",
+        "Corefile:5: transfer: to: expected at least one address, not nothing",
+        "Corefile:6: transfer: to: expected an address, a network or *, not ns.example.org",
+        "Corefile:6: transfer: to: expected an address, a network or *, not 10.0.0.0/33",
     ],
     block("autopath @erratic"): ["Corefile:2: autopath: @erratic in the place of @kubernetes: not supported"],
     block("acl {", "refuse", "block type ODD", "block 10.0.0.0/8", "}"): [

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ from clusterdns.respond import responder
 from clusterdns.search import SearchList
 from clusterdns.sources.hosts import Hosts
 from clusterdns.sources.zone_files import ZoneFile, ZoneFiles, ZoneFolder
+from clusterdns.transfers import Rules, Transfers, Within, contents_of, transferring
 from clusterdns.wire import Dialect
 from clusterdns.zones import ServedZones
 
@@ -161,8 +163,22 @@ class Answering:
             respond = self._said_by("dns64", dns64.translating(respond, translation, dialect, stream=stream), respond)
         if block.local:
             respond = self._said_by("local", localhost.answering_localhost(respond, dialect, stream=stream), respond)
-        respond = nsid.identified(respond, block.nsid, dialect, stream=stream) if block.nsid else respond
-        return respond if respond is bare else front.telling(respond, stream=stream)
+        if block.nsid:
+            respond = nsid.identified(respond, block.nsid, dialect, stream=stream)
+        respond = respond if respond is bare else front.telling(respond, stream=stream)
+        return self._transferring(respond, dialect) if stream and block.transfer.rules else respond
+
+    def _transferring(self, respond: Respond, dialect: Dialect) -> Respond:
+        """What answers, and gives whole zones to those who may have them; that takes several messages, and nothing
+        that stands around the responder knows more than one.
+        """
+        given = self.block.transfer
+        find = partial(contents_of, index=self.index, files=self._zones)
+        transfers = Transfers(
+            Rules(given.rules), find, Within(given.at_once, given.seconds), dialect, self.trail
+        ).respond
+        guarded = acl.guarding(transfers, self._rules, dialect, stream=True)
+        return transferring(respond, self._said_by("acl", guarded, transfers))
 
     def _behind_search_lists(self, respond: Respond, dialect: Dialect, *, stream: bool) -> Respond:
         """What answers to each name of a search list that is tried here."""

@@ -33,6 +33,7 @@ def plugins(block: Block) -> list[str]:
         "prometheus": True,
         "rewrite": block.rewrite,
         "template": block.template,
+        "transfer": block.transfer.rules,
         "view": block.view.conditions,
         "whoami": block.whoami,
     }

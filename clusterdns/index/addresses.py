@@ -29,6 +29,10 @@ class Holders:
     def get(self, address: Address) -> tuple[Key, ...]:
         return self._keys.get(address, ())
 
+    def held(self) -> dict[Address, tuple[Key, ...]]:
+        """All addresses that are held by now."""
+        return dict(self._keys)
+
     def add(self, address: Address, key: Key) -> None:
         held = self._keys.get(address)
         if held is None:

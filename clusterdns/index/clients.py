@@ -44,6 +44,10 @@ class PodAddresses:
         """Whether a pod of the namespace has the address."""
         return any(each == namespace for each, _ in self._held.get(address, ()))
 
+    def held(self) -> dict[Address, tuple[_Holder, ...]]:
+        """All addresses that running pods have by now."""
+        return dict(self._held)
+
     def namespace_of(self, address: Address) -> str | None:
         """The namespace whose pods have the address, and nobody else has or had until just now."""
         held = self._held.get(address)

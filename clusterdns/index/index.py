@@ -22,6 +22,7 @@ from clusterdns.index.growing import (
     node_of_service,
 )
 from clusterdns.index.hostnames import HostNames
+from clusterdns.index.picture import Picture
 from clusterdns.index.reverse import ReverseNames
 from clusterdns.index.tables import Table
 from clusterdns.index.tree import Tree
@@ -220,6 +221,35 @@ class Index:
         """The Services that front this server: the one that is called so, or else those that lead to its addresses."""
         found = list(self._reverse.services([self._dns_service]))
         return found or list(self._reverse.services_at(self.own_addresses))
+
+    def apex(self, name: Name) -> Apex | None:
+        """The node of the zone of that name, if it is one of ours."""
+        node = self._tree.in_cluster(name)
+        return node if isinstance(node, Apex) else None
+
+    def picture(self, zone: Zone) -> Picture:
+        """What is known now of the names of a zone. Those of hosts files are no part of it."""
+        namespaces, services = self._namespaces.objects, self._services.objects
+        within = (each.name for each in self._every_zone())
+        is_verified = zone.pods == "verified" and zone in self.zones
+        return Picture(
+            zone=zone,
+            inner=tuple(each for each in within if each != zone.name and each.endswith(zone.name)),
+            taken=frozenset(node.name for each in self._forward_zones for node in names_of_zone(each)),
+            services={key: each for key, each in services.items() if ("", key[0]) in namespaces}
+            if self._selects_namespaces
+            else dict(services),
+            slices=dict(self._slices_of),
+            topology_zones=tuple(self._topology_zones),
+            pods=self._pod_addresses.held() if is_verified else {},
+            namespaces=frozenset(each for _, each in namespaces),
+            cluster_ips=self._reverse.cluster_ips.held() if zone.is_reverse else {},
+            external_addresses=self._reverse.external_addresses.held() if zone.is_reverse else {},
+            primary=next(iter(self.zones), None),
+            external=next(iter(self._external_zones), None),
+            reverse_zones=self._reverse_zones,
+            external_reverse_zones=self._external_reverse_zones,
+        )
 
     # Names that are not kept
 

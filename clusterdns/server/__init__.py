@@ -6,8 +6,18 @@ replies go out as they become ready, on streams too (RFC 7766 section 6.2.1.1).
 """
 
 from clusterdns.server.binding import CannotListen, address_text, bind_stream
-from clusterdns.server.replies import Client, Respond
+from clusterdns.server.replies import Client, Respond, StreamClient
 from clusterdns.server.server import Server
 from clusterdns.server.streams import Limits, Listener
 
-__all__ = ["CannotListen", "Client", "Limits", "Listener", "Respond", "Server", "address_text", "bind_stream"]
+__all__ = [
+    "CannotListen",
+    "Client",
+    "Limits",
+    "Listener",
+    "Respond",
+    "Server",
+    "StreamClient",
+    "address_text",
+    "bind_stream",
+]

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 Client: TypeAlias = tuple[Any, ...]
 """A socket address, whose first element is the client's IP address as text."""
 
+
+class StreamClient(tuple[Any, ...]):  # noqa: SLOT001 - a tuple can have no slots but none
+    """A client of a stream. It may be told several messages in reply to one query: all but the last are sent here."""
+
+    send: Callable[[bytes], Coroutine[Any, Any, None]]
+    """Sends a message, and waits until the client has read enough of what it was sent. Raises ConnectionError if the
+    client is gone, and TimeoutError if it does not read."""
+    cut: Callable[[], None]
+    """Ends the connection of a client that was told a part of something."""
+
+
 ToCome: TypeAlias = Coroutine[Any, Any, bytes | None]
 
 Respond: TypeAlias = Callable[[bytes, Client], bytes | ToCome | None]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from clusterdns.server import leftovers
+from clusterdns.server.replies import StreamClient
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
@@ -134,6 +135,8 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
         self._turns = turns
         self._to_come = to_come
         self._client: Client = ("",)
+        self._waiting: list[asyncio.Future[None]] = []
+        """Whoever has more to send, once the client has read what it was sent."""
         self._is_ended = False
         self.awaited = 0
         """Replies to come."""
@@ -153,7 +156,9 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream server makes
         self._transport = transport
-        self._client = transport.get_extra_info("peername") or self._client
+        client = StreamClient(transport.get_extra_info("peername") or self._client)
+        client.send, client.cut = self._send, transport.abort
+        self._client = client
         transport.set_write_buffer_limits(self.limits.unread_bytes)
         address, limits = self._client[0], self.limits
         self._connections.add(self, address)
@@ -167,6 +172,8 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
         leftovers.clear(self._transport)
         if self._quiet is not None:
             self._quiet.cancel()
+        self._client = ("",)  # it leads back to us
+        self._wake()
 
     def leave(self) -> None:
         """End once the client is answered and asks no more for a moment: what it asks next, others shall answer."""
@@ -275,6 +282,7 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_writable = True
+        self._wake()
         self._answer()
 
     def _answer(self) -> None:
@@ -342,6 +350,30 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
 
     def _write(self, reply: bytes) -> None:
         self._transport.write(struct.pack("!H", len(reply)) + reply)
+
+    async def _send(self, message: bytes) -> None:
+        """As StreamClient has it; a client has as long to read as it may be idle."""
+        loop = asyncio.get_running_loop()
+        if self._is_over or self._transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        self._write(message)
+        self._note_query()
+        if not (self._is_writable or self._transport.is_closing()):
+            room = loop.create_future()
+            self._waiting.append(room)
+            try:
+                async with asyncio.timeout(self.limits.idle_seconds):
+                    await room
+            except TimeoutError as error:
+                raise TimeoutError("the client does not read") from error
+        if self._transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+
+    def _wake(self) -> None:
+        for each in self._waiting:
+            if not each.done():
+                each.set_result(None)
+        self._waiting.clear()
 
     def _deliver(self, reply: bytes | None) -> None:
         """Write a reply that was to come; whoever had too many of them may go on asking."""

@@ -6,7 +6,16 @@ names     record    a file
 """
 
 from clusterdns.zones.master_file import MasterFileError, read_records
-from clusterdns.zones.served import ServedZone, ServedZones
+from clusterdns.zones.served import NOT_READ, ServedZone, ServedZones, bounded
 from clusterdns.zones.zone import ZoneData, make_zone
 
-__all__ = ["MasterFileError", "ServedZone", "ServedZones", "ZoneData", "make_zone", "read_records"]
+__all__ = [
+    "NOT_READ",
+    "MasterFileError",
+    "ServedZone",
+    "ServedZones",
+    "ZoneData",
+    "bounded",
+    "make_zone",
+    "read_records",
+]

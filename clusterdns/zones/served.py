@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clusterdns.names import Name, ancestors
-from clusterdns.records import LONGEST_TTL, Answer, Question, Rcode, Reason, ReasonCode
+from clusterdns.records import LONGEST_TTL, Answer, Question, Rcode, Reason, ReasonCode, Record
 from clusterdns.zones.zone import ZoneData, lookup
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class ServedZones:
     def serves(self, name: Name) -> bool:
         return self._zone_of(name) is not None
 
+    def at(self, apex: Name) -> ServedZone | None:
+        """The zone of that name."""
+        return self._zones.get(apex)
+
     def answer(self, question: Question, *, dnssec_ok: bool) -> Answer | None:
         """What the longest zone that the name is in says; None if there is none, or it leaves the name to others."""
         key = (question.name, question.qtype, dnssec_ok)
@@ -67,7 +71,7 @@ class ServedZones:
         if zone is None:
             return None
         if zone.data is None:
-            return _NOT_READ
+            return NOT_READ
         found = lookup(zone.data, question, dnssec_ok=dnssec_ok)
         says_nothing = not found.records and found.authoritative and not zone.data.nodes.get(question.name)
         if says_nothing and not zone.fall_through.isdisjoint((question.name, *ancestors(question.name))):
@@ -79,13 +83,18 @@ def _bounded(answer: Answer, lowest: int, highest: int) -> Answer:
     if (lowest, highest) == (0, LONGEST_TTL):
         return answer
     records, authority, additional = [
-        tuple([replace(each, ttl=max(lowest, min(each.ttl, highest))) for each in section])
-        for section in (answer.records, answer.authority, answer.additional)
+        bounded(section, (lowest, highest)) for section in (answer.records, answer.authority, answer.additional)
     ]
     return replace(answer, records=records, authority=authority, additional=additional)
 
 
-_NOT_READ = Answer(
+def bounded(records: Iterable[Record], ttl: tuple[int, int]) -> tuple[Record, ...]:
+    """The records, with TTLs within these bounds, the lowest and the highest."""
+    lowest, highest = ttl
+    return tuple([replace(each, ttl=max(lowest, min(each.ttl, highest))) for each in records])
+
+
+NOT_READ = Answer(
     rcode=Rcode.SERVFAIL,
     authoritative=False,
     reason=Reason("the zone's file could not be read", ReasonCode.NOT_READY),

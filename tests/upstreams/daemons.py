@@ -92,7 +92,9 @@ class Daemon:
 
 
 class Nsd(Daemon):
-    """An authoritative server. zones: the text of each, by origin."""
+    """An authoritative server. zones: the text of each, by origin. secondary: zones that it takes from elsewhere, by
+    origin, with the settings that say from where.
+    """
 
     _program = "nsd"
     _started = "nsd started"
@@ -102,6 +104,7 @@ class Nsd(Daemon):
         folder: Path,
         zones: Mapping[str, str],
         *,
+        secondary: Mapping[str, str] | None = None,
         address: str = "127.0.0.1",
         port: int = 0,
         prefix: Sequence[str] = (),
@@ -113,6 +116,7 @@ class Nsd(Daemon):
             file = folder / f"{number}.zone"
             file.write_text(text)
             settings.append(f"zone:\n  name: {origin}\n  zonefile: {file}\n")
+        settings += [f"zone:\n  name: {origin}\n  {said}\n" for origin, said in (secondary or {}).items()]
         super().__init__(folder, "".join(settings), address=address, port=port, prefix=prefix)
 
 

@@ -5,6 +5,7 @@
     forward      the upstreams
     cache, hosts
     zone_files   file, auto
+    transfer     who may have whole zones
     view         which queries a block is for
     acl, rewrite, template, dns64
     listening    addresses, sizes, certificates
@@ -30,6 +31,7 @@ from clusterdns.corefile.directives.replies import header, loadbalance, local, w
 from clusterdns.corefile.directives.rewrite import rewrite
 from clusterdns.corefile.directives.surroundings import Surroundings, within
 from clusterdns.corefile.directives.template import template
+from clusterdns.corefile.directives.transfer import transfer
 from clusterdns.corefile.directives.view import view
 from clusterdns.corefile.directives.watching import (
     any_type,
@@ -64,7 +66,7 @@ ONCE: Mapping[str, Once] = {
 OFTEN: Mapping[str, Often] = {
     "acl": acl, "auto": auto, "bind": bind, "cancel": ignored, "debug": ignored, "dnstap": ignored, "file": file,
     "forward": forward, "geoip": ignored, "log": log, "metadata": ignored, "multisocket": ignored, "pprof": ignored,
-    "rewrite": rewrite, "template": template, "trace": ignored, "view": view,
+    "rewrite": rewrite, "template": template, "trace": ignored, "transfer": transfer, "view": view,
 }  # fmt: skip
 """Those that are understood together, in the order in which they stand there."""
 
