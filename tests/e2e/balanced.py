@@ -86,7 +86,7 @@ class Clients:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._udp, self._receive)
         looking = asyncio.create_task(self._look())
-        while not self.ready:  # noqa: ASYNC110 - another thread's clock
+        while not (self.ready or self._is_over.is_set()):  # noqa: ASYNC110 - another thread's clock
             await asyncio.sleep(TICK)
         kept = [asyncio.create_task(self._keep()) for _ in range(self._connections if self._rates.kept else 0)]
         fresh: set[asyncio.Task[None]] = set()
