@@ -8,14 +8,15 @@ import os
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 import msgspec
 
-from clusterdns import __version__, app, config
+from clusterdns import __version__, app, config, own_log
 from clusterdns.commands import COMMANDS, as_coredns
 from clusterdns.corefile import CorefileError
+from clusterdns.redaction import redacted
 from clusterdns.server import CannotListen
 from clusterdns.sources import NoCredentials
 from clusterdns.sources.hosts import HostsError
@@ -45,6 +46,8 @@ class _AsCoreDns(click.Group):
                 click.echo("\n".join(as_coredns.plugins()))
                 ctx.exit()
             args = [*translated.arguments]
+            if args[:1] == ["serve"] and not os.environ.get("CLUSTERDNS_LOG_FORMAT"):
+                args[1:1] = ["--log-format", "coredns"]  # its users' pipelines read that; what is given later overrides
         return super().parse_args(ctx, args)
 
 
@@ -134,6 +137,16 @@ _OPTIONS = (
         help="Follow a pod's first try through its search list; takes --pods verified.",
     ),
     click.option(
+        "--log-format",
+        type=click.Choice(get_args(own_log.Format)),
+        help="The form of the log; auto is text on a terminal, else JSON.  [default: auto]",
+    ),
+    click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        help="Leave out what is less important.  [default: info]",
+    ),
+    click.option(
         "--config",
         "file",
         envvar="CLUSTERDNS_CONFIG",
@@ -181,7 +194,7 @@ _OPTIONS = (
     type=click.Path(path_type=Path),
     help="Where to write the process's number, once it answers.",
 )
-@click.option("--quiet", is_flag=True, help="Log warnings and errors only.")
+@click.option("--quiet", is_flag=True, help="The same as --log-level warning.")
 def serve(*, pid_file: Path | None, quiet: bool, **given: Any) -> None:
     """Answer the names of the Services in --manifests, or of a cluster; ask upstream for all others.
 
@@ -192,10 +205,9 @@ def serve(*, pid_file: Path | None, quiet: bool, **given: Any) -> None:
     clusterdns serve --manifests config/example
     dig @127.0.0.1 -p 1053 alpaca-prod.default.svc.cluster.local
     """  # noqa: D301 - the backslash is an escape: click keeps the lines of a paragraph that begins so
-    level = logging.WARNING if quiet else logging.INFO
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells how many changes; we tell which
-    with _plain_words():
+    if quiet and given["log_level"] is None:
+        given["log_level"] = "warning"
+    with own_log.told(given["log_format"] or "auto", given["log_level"] or "info"), _plain_words():
         asyncio.run(app.serve(partial(_load, given), pid_file))
 
 
@@ -222,9 +234,10 @@ def check(ctx: click.Context, form: str | None, **given: Any) -> None:
         click.echo(f"clusterdns: {warning}", err=True)
     if form == "text" or (form is None and (given["corefile"] or given["kube_dns"])):
         for line in understood:
-            click.echo(line)
+            click.echo(redacted(line))
     else:
-        click.echo(msgspec.yaml.encode(msgspec.to_builtins(settings)).decode(), nl=False)
+        shown = config.without_secrets(settings)
+        click.echo(msgspec.yaml.encode(msgspec.to_builtins(shown)).decode(), nl=False)
 
 
 def _load(given: dict[str, Any]) -> app.Loaded:
@@ -314,13 +327,13 @@ def _plain_words() -> Iterator[None]:
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:  # a fault of ours; no traceback reaches a user
         logging.getLogger("clusterdns").debug("the fault in full", exc_info=True)
-        click.echo(f"clusterdns: a fault in the program, please report it: {error!r}", err=True)
+        click.echo(f"clusterdns: a fault in the program, please report it: {redacted(repr(error))}", err=True)
         raise SystemExit(FAULT) from None
 
 
 def _fail(*lines: str) -> NoReturn:
     for line in lines:
-        click.echo(f"clusterdns: {line}", err=True)
+        click.echo(f"clusterdns: {redacted(line)}", err=True)
     raise SystemExit(WRONG_USE)
 
 

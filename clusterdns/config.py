@@ -32,11 +32,14 @@ from clusterdns.around import (
 )
 from clusterdns.around.rate_limit import Limiter, RateLimit
 from clusterdns.around.server_cookies import secret
-from clusterdns.consolidation import Consolidation
+from clusterdns.consolidation import Consolidation, Level
+from clusterdns.contents import content as content_of
 from clusterdns.forward import Policy, host_and_port, parse_address
 from clusterdns.nodes import Pods
+from clusterdns.own_log import Format
 from clusterdns.presentation import rcode_number
 from clusterdns.records import LONGEST_TTL
+from clusterdns.redaction import HIDDEN, redacted
 from clusterdns.sources.manifests.files import RepeatedKey, TooDeep, check_depth, check_keys
 from clusterdns.transfers import Rule, Rules
 from clusterdns.wire import Dialect
@@ -598,11 +601,27 @@ class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     rate_limit: RateLimit = field(default_factory=RateLimit)
 
+    log_format: Format = "auto"
+    """Of the program's own log: `auto` is text on a terminal, else an object of JSON a line. `coredns` is [LEVEL] and
+    the message on standard output, which is what its users' pipelines read; the others go to standard error."""
+
+    log_level: Level = "info"
+    """What is less important is left out. Of libraries only warnings and errors are told, whatever this is."""
+
+    log_repeat_seconds: float = 30.0
+    """A warning or an error that comes again is told once in so long, with how often it came. 0: each time."""
+
     log_consolidate: tuple[Consolidation, ...] = ()
-    """Warnings and errors of the log that are counted for a while and told together."""
+    """Warnings and errors of the log that are counted for a while and told together, in another way than that."""
 
     blocks: tuple[Block, ...] = ()
     """More zones that are answered otherwise, or on other addresses."""
+
+
+def without_secrets(config: Config) -> Config:
+    """As it may be shown."""
+    cookies = msgspec.structs.replace(config.cookies, secrets=(HIDDEN,) * len(config.cookies.secrets))
+    return msgspec.structs.replace(config, cookies=cookies, api_server=redacted(config.api_server))
 
 
 def blocks(config: Config) -> tuple[Block, ...]:
@@ -644,7 +663,7 @@ def _has_pages_apart(config: Config) -> bool:
 def read(path: Path) -> Config:
     """The configuration in a YAML file. Raises BadConfig."""
     try:
-        text = path.read_bytes()
+        text = content_of(path)
         check_depth(text.decode(errors="replace"))
         content = msgspec.yaml.decode(text)
         check_keys(text.decode())
@@ -880,6 +899,7 @@ def _shared_faults(config: Config) -> Iterator[str]:
         ("tcp.in-flight", config.tcp.in_flight, 1, 100_000),
         ("tcp.idle-seconds", config.tcp.idle_seconds, 0.1, 86400),
         ("lameduck-seconds", config.lameduck_seconds, 0, 3600),
+        ("log-repeat-seconds", config.log_repeat_seconds, 0, 86400),
     )
     try:
         Limiter(config.rate_limit, float)
@@ -887,8 +907,12 @@ def _shared_faults(config: Config) -> Iterator[str]:
         yield f"rate-limit.{error}"
     if config.cookies.secrets and config.cookies.file:
         yield "cookies.secrets: they stand in cookies.file, or here, not in both"
+    for number, text in enumerate(config.cookies.secrets):
+        try:
+            secret(text)
+        except ValueError as error:
+            yield f"cookies.secrets[{number}]: {error}"
     yield from _unreadable(
-        ("cookies.secrets", config.cookies.secrets, secret),
         ("service-cidr", config.service_cidr, ipaddress.ip_network),
         ("dns-service", (config.dns_service,), service_key),
         ("labels", (config.labels,), selectors.checked),

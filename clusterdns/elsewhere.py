@@ -6,6 +6,7 @@ Identical questions on their way are asked once, whether a client waits for them
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from clusterdns.forward import Forwarder
     from clusterdns.names import Name
     from clusterdns.responses import Terms
+
+log = logging.getLogger("clusterdns.forward")
 
 FEW = 32
 """Queries that any client may have waiting while there is room: a resolver's own burst, for a page of many names."""
@@ -74,6 +77,9 @@ class Elsewhere:
         own, room = self._waiting_of[waiting], self._room
         if room <= 0 or own >= max(room, FEW):
             self.cache.counts.rejected += 1
+            text = "a query of %(client)s is refused: %(own)d of its own wait, of %(waiting)d; see forward.in-flight"
+            fields = {"client": client, "own": own, "waiting": self.waiting}
+            log.warning(text, fields)
             return False
         self.waiting += 1
         self._waiting_of[waiting] = own + 1

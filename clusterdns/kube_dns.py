@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from clusterdns import config_map, names
 from clusterdns.config import BadConfig, Config, StubZone
+from clusterdns.contents import content
 from clusterdns.forward import parse_address
 from clusterdns.names import NotAName
 from clusterdns.sources.manifests.files import check_depth
@@ -77,7 +78,7 @@ def _values(path: Path) -> dict[str, str]:
             # A mounted ConfigMap has names with dots, of folders, beside its keys.
             files = [each for each in sorted(path.iterdir()) if each.is_file() and not each.name.startswith(".")]
             return {each.name: each.read_text() for each in files}
-        text = path.read_text()
+        text = content(path).decode()
         check_depth(text)
         return config_map.data(text)
     except OSError as error:

@@ -168,7 +168,8 @@ class _SlowWay:
         self._trail.begin()
         try:
             query = read_query(packet)
-        except FormatError:
+        except FormatError as error:
+            log.warning("a malformed query from %(client)s: %(error)s", {"client": client[0], "error": error})
             return wire.write_error(packet)
         if query.is_response:
             return None
@@ -324,7 +325,8 @@ class _SlowWay:
         except TimeoutError:
             found = _TOO_LATE
         except Exception as error:
-            log.error("a fault in answering %s: %r", names.to_text(query.question.name), error)  # noqa: TRY400 - one line
+            fields = {"name": names.to_text(query.question.name), "fault": error}
+            log.error("a fault in the program, please report it: answering %(name)s: %(fault)r", fields)  # noqa: TRY400 - one line
             log.debug("the fault in full", exc_info=True)
             self._trail.faults += 1
             found = _FAULT

@@ -124,3 +124,23 @@ def test_the_files_of_all_blocks_are_watched() -> None:
         ),
     )
     assert list(map(str, certificates.files(settings))) == ["ca", "certificate", "key", "clients", "own", "own-key"]
+
+
+@pytest.mark.parametrize("gone", ["certificate", "ca"])
+def test_files_that_go_while_they_are_read_are_told_of(
+    gone: str, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a Secret do, when others are put in their place."""
+    for name in ("certificate", "key", "ca"):
+        shutil.copy(folder / name, tmp_path)
+    expect = certificates._expect
+
+    def look_and_lose(setting: str, path: str, *rest: str) -> None:
+        expect(setting, path, *rest)
+        if path.endswith(f"/{gone}"):
+            (tmp_path / gone).unlink()
+
+    monkeypatch.setattr(certificates, "_expect", look_and_lose)
+    certificate, key, authority = (str(tmp_path / name) for name in ("certificate", "key", "ca"))
+    with pytest.raises(BadConfig, match="No such file or directory"):
+        certificates.for_clients(Tls(certificate, key, "required", authority))

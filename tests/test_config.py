@@ -215,7 +215,7 @@ class TestChecking:
             (Config(rate_limit=RateLimit(slip=11)), "rate-limit.slip: 11 is not between 0 and 10"),
             (
                 Config(cookies=Cookies(secrets=("e5e9",))),
-                "cookies.secrets: 'e5e9': expected 32 hexadecimal digits",
+                "cookies.secrets[0]: expected 32 hexadecimal digits",
             ),
             (
                 Config(cookies=Cookies(secrets=("e5e973e5a6b2a43f48e7dc849e37bfcf",), file="secrets")),
@@ -414,3 +414,11 @@ def test_pages_at_one_address_are_shown_together() -> None:
         ("127.0.0.1", 1): ("/health", "/ready", "/metrics"),
         ("127.0.0.1", 2): ("/health", "/ready"),
     }
+
+
+def test_secrets_are_not_shown() -> None:
+    secret = "e5e973e5a6b2a43f48e7dc849e37bfcf"
+    settings = Config(cookies=Cookies(secrets=(secret, secret)), api_server="https://admin:hunter2@192.0.2.1:6443")
+    shown = config.without_secrets(settings)
+    assert shown.cookies.secrets == ("***", "***")
+    assert shown.api_server == "https://***@192.0.2.1:6443"

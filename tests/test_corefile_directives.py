@@ -11,7 +11,7 @@ from clusterdns import __version__, config
 from clusterdns.corefile import translate
 from clusterdns.corefile.directives.watching import COMBINED_LOG_FORMAT, COMMON_LOG_FORMAT
 from tests.corefiles import corefile
-from tests.translated import block, cluster, external, translated, value
+from tests.translated import block, cluster, external, faults, translated, value
 
 TLS = {"certificate": "cert", "key": "key", "client-certificates": "none", "client-authority": ""}
 
@@ -729,3 +729,14 @@ class TestWhatEachDirectiveBecomes:
             ),
         )
         assert translate(turned).config == translate(found).config
+
+
+def test_a_kernel_that_tells_no_addresses_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_name: str) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("clusterdns.corefile.interfaces.addresses", refuse)
+    (fault,) = faults(block("bind eth0"))
+    assert fault.endswith(
+        "bind: the addresses of eth0 can not be had from the kernel: Operation not permitted; give addresses"
+    )

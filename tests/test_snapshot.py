@@ -106,12 +106,16 @@ class TestWhatIsWritten:
         await at(path, make_index()).write()
         assert content(path) == before
         assert beside(path) == [path.name]
-        assert warnings(caplog) == [f"{path}: the snapshot can not be written: No space left on device"]
+        assert warnings(caplog) == [
+            f"{path}: the snapshot can not be written, what it held before stays: No space left on device"
+        ]
 
     async def test_nowhere_is_a_warning(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         path = tmp_path / "none" / "snapshot"
         await at(path).write()
-        assert warnings(caplog) == [f"{path}: the snapshot can not be written: No such file or directory"]
+        assert warnings(caplog) == [
+            f"{path}: the snapshot can not be written, what it held before stays: No such file or directory"
+        ]
 
 
 class TestWhatCanNotBeRead:
@@ -126,7 +130,7 @@ class TestWhatCanNotBeRead:
         put(path, garbage)
         assert at(path).read() == []
         (said,) = warnings(caplog)
-        assert said.startswith(f"{path}: this snapshot is of no use: ")
+        assert said.startswith(f"{path}: this snapshot is of no use, and is not served: ")
 
     async def test_it_is_cut_off_anywhere(self, path: Path) -> None:
         await at(path).write()
@@ -139,7 +143,7 @@ class TestWhatCanNotBeRead:
         await at(path).write()
         put(path, msgspec.msgpack.encode(msgspec.msgpack.decode(content(path)) | {"format": 99}))
         assert at(path).read() == []
-        assert warnings(caplog) == [f"{path}: a snapshot of format 99, where 1 is read"]
+        assert warnings(caplog) == [f"{path}: a snapshot of format 99, which is not read; it is not served"]
 
     def test_it_is_a_folder(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         assert at(tmp_path).read() == []

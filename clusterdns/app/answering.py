@@ -8,10 +8,11 @@ import socket
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clusterdns import config, names, resolv_conf
 from clusterdns.app import certificates, indexes, network_files
+from clusterdns.app.following import following
 from clusterdns.app.routes import files, routes
 from clusterdns.around import (
     acl,
@@ -34,6 +35,7 @@ from clusterdns.around import (
     whoami,
 )
 from clusterdns.cache import Cache, CacheLimits
+from clusterdns.contents import content
 from clusterdns.elsewhere import Elsewhere
 from clusterdns.forward import Forwarder, HostResolver, Manner, Patience
 from clusterdns.itself import Itself
@@ -50,7 +52,7 @@ from clusterdns.wire import Dialect
 from clusterdns.zones import ServedZones
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from clusterdns.app.front import Front
     from clusterdns.config import Block, Config
@@ -264,11 +266,11 @@ class Answering:
         for path in dict.fromkeys([*followed, *files(given)]):
             host = HostResolver(path, listening)
             self._take(host, host.read())
-            self._following.append(asyncio.create_task(self._follow(host)))
+            self._keep_up_with(path, partial(self._follow, host))
         if given.upstreams:
             self._tell()
-        self._following.append(asyncio.create_task(self._follow_hosts()))
-        self._following.append(asyncio.create_task(self._follow_zone_files()))
+        self._keep_up_with("hosts files", self._follow_hosts)
+        self._keep_up_with("zone files", self._follow_zone_files)
         self.forwarder.start()
 
     def rest(self) -> None:
@@ -281,6 +283,12 @@ class Answering:
         self.rest()
         self.forwarder.stop()
         self.resolver.own_block = self.resolver.whole_server = None  # they lead back to it
+
+    def _keep_up_with(self, what: str, follow: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._following.append(asyncio.create_task(following(what, follow, self._note_fault)))
+
+    def _note_fault(self) -> None:
+        self.trail.faults += 1
 
     async def _follow_hosts(self) -> None:
         async for events in self.hosts.changes():
@@ -317,7 +325,7 @@ class Answering:
 
     def _tell(self) -> None:
         upstreams = ", ".join(str(each) for zone, each in self.forwarder.upstreams if zone == names.ROOT)
-        log.info("upstreams: %s", upstreams or "none; names of others are refused")
+        log.info("upstreams: %(upstreams)s", {"upstreams": upstreams or "none; names of others are refused"})
 
 
 def _domains(conf: ResolvConf) -> tuple[Name, ...]:
@@ -327,7 +335,7 @@ def _domains(conf: ResolvConf) -> tuple[Name, ...]:
 def _search_domains(path: str) -> tuple[Name, ...]:
     """Those of a resolv.conf, if one is given. Raises BadConfig."""
     try:
-        return _domains(resolv_conf.parse(Path(path).read_text(errors="replace"))) if path else ()
+        return _domains(resolv_conf.parse(content(Path(path)).decode(errors="replace"))) if path else ()
     except OSError as error:
         raise config.BadConfig(f"autopath-conf: {path}: {error.strerror}") from error
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from clusterdns import config
 from clusterdns.app.routes import upstream_texts
+from clusterdns.contents import content
 from clusterdns.forward import parse_address
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def fingerprints(paths: Iterable[Path]) -> Mapping[Path, bytes]:
     found = {}
     for path in paths:
         try:
-            found[path] = hashlib.sha256(path.read_bytes()).digest()
+            found[path] = hashlib.sha256(content(path)).digest()
         except OSError:
             found[path] = b""
     return found
@@ -109,6 +110,8 @@ def _load_certificate(context: ssl.SSLContext, setting: str, certificate: str, k
         raise config.BadConfig(f"{setting}: {certificate}, {key}: they can not be loaded: {_why(error)}") from error
     except _Locked as error:
         raise config.BadConfig(f"{key_setting}: {key}: expected a key without a password") from error
+    except OSError as error:  # they were there a moment ago: others are being put in their place
+        raise config.BadConfig(f"{setting}: {certificate}, {key}: {error.strerror}") from error
 
 
 def _load_authority(context: ssl.SSLContext, setting: str, path: str) -> None:
@@ -118,11 +121,13 @@ def _load_authority(context: ssl.SSLContext, setting: str, path: str) -> None:
         context.load_verify_locations(path)
     except ssl.SSLError as error:
         raise config.BadConfig(f"{setting}: {path}: it can not be loaded: {_why(error)}") from error
+    except OSError as error:
+        raise config.BadConfig(f"{setting}: {path}: {error.strerror}") from error
 
 
 def _expect(setting: str, path: str, mark: str, what: str) -> None:
     try:
-        text = Path(path).read_bytes()
+        text = content(Path(path))
     except OSError as error:
         raise config.BadConfig(f"{setting}: {path}: {error.strerror}") from error
     if mark.encode() not in text:

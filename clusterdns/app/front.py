@@ -12,6 +12,7 @@ from clusterdns.around.cookies import refused_for_cookie, telling_cookies
 from clusterdns.around.rate_limit import Limiter, truncated
 from clusterdns.around.server_cookies import NotASecret, ServerCookies, secret
 from clusterdns.around.siphash import KEY_BYTES
+from clusterdns.contents import content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,7 @@ def _secrets(given: config.Cookies) -> tuple[bytes, ...]:
     texts = list(given.secrets)
     if given.file:
         try:
-            lines = Path(given.file).read_text().splitlines()
+            lines = content(Path(given.file)).decode().splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "expected text"
             raise config.BadConfig(f"cookies.file: {given.file}: {reason}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 from clusterdns import config, names
@@ -118,14 +119,20 @@ def _fallthrough(block: Block, name: Name) -> tuple[Name, ...]:
     return found
 
 
+@cache
+def _host_addresses() -> tuple[str, ...]:
+    """What the host's own name leads to. That may take seconds, so it is asked once, when nobody waits for us yet."""
+    with contextlib.suppress(OSError):
+        return tuple(str(each[4][0]) for each in socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_DGRAM))
+    return ()
+
+
 def _own_addresses(block: Block) -> Iterator[Address]:
     """Where we are reached; in place of a wildcard, what the host's own name leads to."""
     for given in map(config.listening, block.listen):
         hosts = [given.host]
         if given.host in ("0.0.0.0", "::"):
-            family = socket.AF_INET6 if ":" in given.host else socket.AF_INET
-            with contextlib.suppress(OSError):
-                hosts = [str(each[4][0]) for each in socket.getaddrinfo(socket.gethostname(), given.port, family)]
+            hosts = [each for each in _host_addresses() if (":" in each) == (":" in given.host)] or hosts
         for each in hosts:
             address = names.address(each)
             if address is not None and any(address):

@@ -140,7 +140,8 @@ class Listeners:
         self.servers |= made
         for where in filter(made.__contains__, prepared):
             text = address_text(*self._bound[where])
-            log.info("listening on %s, %s", text, "TLS" if where.is_tls else "UDP and TCP")
+            fields = {"address": text, "protocols": "TLS" if where.is_tls else "UDP and TCP"}
+            log.info("listening on %(address)s, %(protocols)s", fields)
 
     async def drop(self, kept: Iterable[Listening]) -> None:
         """Answer what was asked on other addresses, and listen there no more."""

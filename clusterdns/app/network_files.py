@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from clusterdns import config
+from clusterdns.contents import content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ def _read_in(policy: Policy) -> Policy:
 def _lines(file: str) -> Iterator[str]:
     """What stands in front of each comment. A file of nothing is a fault: no networks at all would mean all of them."""
     try:
-        text = Path(file).read_text(errors="replace")
+        text = content(Path(file)).decode(errors="replace")
     except OSError as error:
         raise config.BadConfig(f"acl: {file}: {error.strerror}") from error
     lines = [line.partition("#")[0].strip() for line in text.splitlines()]

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from clusterdns import __version__, config
+from clusterdns import __version__, config, own_log
 from clusterdns.app import certificates, front, network_files
 from clusterdns.app.answering import Answering
 from clusterdns.app.indexes import kinds
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from clusterdns.config import Block, Config
-    from clusterdns.consolidation import Consolidation
     from clusterdns.events import Event
     from clusterdns.http import Views
     from clusterdns.index import Index
@@ -82,9 +81,11 @@ class Running:
         self._following: asyncio.Task[None] | None = None
         self._lines: LineWriter | None = None
         self._consolidating = Consolidating(())
+        self._consolidates: object = None
 
     async def start(self) -> None:
         settings = self.settings
+        self._tell_as(settings)
         certificates.check_api_server(settings)
         answering = [Answering(each, settings, _possible_in_flight(settings)) for each in config.blocks(settings)]
         for each in answering:
@@ -99,8 +100,8 @@ class Running:
         await self._open_pages(settings)
         await self.listeners.take(prepared)
         self._take_over(answering)
-        self._consolidate(settings.log_consolidate)
-        log.info("clusterdns %s, answering after %.2f s", __version__, time.monotonic() - self._started)
+        fields = {"version": __version__, "seconds": time.monotonic() - self._started}
+        log.info("clusterdns %(version)s, answering after %(seconds).2f s", fields)
         _settle(indexes, self._started)
         self._following = asyncio.create_task(self._follow(self.source))
 
@@ -141,7 +142,7 @@ class Running:
         self._read, self._front = found, behind
         before, self.settings = self.answering, settings
         self._take_over(answering)
-        self._consolidate(settings.log_consolidate)
+        self._tell_as(settings)
         for each in before:
             each.rest()
             asyncio.get_running_loop().call_later(each.block.forward.seconds + 1, each.stop)
@@ -216,7 +217,7 @@ class Running:
         self._hurry()
         if self._lines:
             self._lines.close()
-        self._consolidate(())
+        self._consolidate(Consolidating(()))
         if self._views is not None:
             await self._views.stop()
         await self._snapshot.aclose()
@@ -233,14 +234,24 @@ class Running:
         for each in answering:
             each.start(self.listeners.plain())
 
-    def _consolidate(self, consolidations: Sequence[Consolidation]) -> None:
-        """Tell these warnings and errors together from now on."""
-        former, self._consolidating = self._consolidating, Consolidating(consolidations)
+    def _tell_as(self, settings: Config) -> None:
+        """Write the log as these settings say."""
+        own_log.change(settings.log_format, settings.log_level)
+        wanted = settings.log_consolidate, settings.log_repeat_seconds
+        if wanted != self._consolidates:
+            self._consolidates = wanted
+            self._consolidate(Consolidating(*wanted))
+
+    def _consolidate(self, consolidating: Consolidating) -> None:
+        """Tell warnings and errors together in this way from now on."""
+        former, self._consolidating = self._consolidating, consolidating
         for handler in logging.getLogger().handlers:
             handler.removeFilter(former)
-            if consolidations:
-                handler.addFilter(self._consolidating)
+            handler.addFilter(consolidating)
         former.close()
+
+    def note_fault(self) -> None:
+        self.faults += 1
 
     def _write(self, line: str) -> None:
         """Write a line about a query to standard output, as CoreDNS does."""
@@ -372,7 +383,8 @@ def _settle(indexes: Sequence[Index], started: float) -> None:
         gc.collect()
         gc.freeze()
         counts = (indexes[0].count(Service), indexes[0].count(EndpointSlice)) if indexes else (0, 0)
-        log.info("ready after %.2f s: %d Services, %d EndpointSlices", time.monotonic() - started, *counts)
+        fields = {"seconds": time.monotonic() - started, "services": counts[0], "endpoint_slices": counts[1]}
+        log.info("ready after %(seconds).2f s: %(services)d Services, %(endpoint_slices)d EndpointSlices", fields)
 
 
 def build_source(settings: Config) -> Source:
@@ -430,7 +442,8 @@ def _possible_in_flight(settings: Config) -> int:
 
 def _at_most(setting: str, wanted: int, possible: int) -> int:
     if possible < wanted:
-        log.warning("%s: %d of %d, since this process may open few files", setting, max(1, possible), wanted)
+        fields = {"setting": setting, "possible": max(1, possible), "wanted": wanted}
+        log.warning("%(setting)s: %(possible)d of %(wanted)d, since this process may open few files", fields)
     return max(1, min(wanted, possible))
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from clusterdns import config
+from clusterdns.app.following import following
 from clusterdns.app.running import Running, read_at_start
 from clusterdns.config import Config
 from clusterdns.corefile import CorefileError, Disk
@@ -34,6 +35,9 @@ log = logging.getLogger("clusterdns")
 
 _FAULTS = (ManifestError, HostsError, ZoneFileError, NoCredentials, CannotListen)
 """Of what the settings lead to."""
+
+
+_NOT_CHANGED = "the configuration is not changed: %(error)s"
 
 
 class Loaded(Struct, frozen=True):
@@ -75,7 +79,7 @@ async def serve(load: Callable[[], Loaded], pid_file: Path | None = None) -> Non
         if pid_file:
             _write_pid(pid_file)
         tasks = [
-            asyncio.create_task(files.watch(again)),
+            asyncio.create_task(following("the configuration", partial(files.watch, again), running.note_fault)),
             asyncio.create_task(_reload(running, load, files, again)),
         ]
         await stop.wait()
@@ -114,11 +118,11 @@ async def _reload(running: Running, load: Callable[[], Loaded], files: _Files, a
         except (*_FAULTS, config.BadConfig, CorefileError) as error:
             running.reloads_failed += 1
             running.fault = "; ".join(str(error).splitlines())
-            log.error("the configuration is not changed: %s", running.fault)  # noqa: TRY400 - one line
+            log.error(_NOT_CHANGED, {"error": running.fault})  # noqa: TRY400 - one line
         except Exception as error:
             running.reloads_failed += 1
             running.fault = f"a fault in the program, please report it: {error!r}"
-            log.error("the configuration is not changed: %s", running.fault)  # noqa: TRY400 - one line
+            log.error(_NOT_CHANGED, {"error": running.fault})  # noqa: TRY400 - one line
             log.debug("the fault in full", exc_info=True)
         else:
             running.fault = ""
@@ -171,7 +175,9 @@ class _Files:
 
 def _note_fault(running: Running, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """One line for what nobody waited for; the traceback is for whoever turns debugging on."""
-    running.faults += 1
+    running.note_fault()
     error = context.get("exception")
-    log.error("a fault: %s: %r", context["message"], error)
+    log.error(
+        "a fault in the program, please report it: %(where)s: %(fault)r", {"where": context["message"], "fault": error}
+    )
     log.debug("the fault in full", exc_info=error)

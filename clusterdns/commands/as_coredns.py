@@ -23,7 +23,7 @@ _SWITCHES = frozenset({"quiet", "version", "plugins"})
 
 _UNUSED_OPTIONS = frozenset({"log_backtrace_at", "log_dir", "stderrthreshold", "v", "vmodule"})
 _UNUSED_SWITCHES = frozenset({"alsologtostderr", "logtostderr"})
-"""Of its logging library (klog); ours writes to standard error in any case."""
+"""Of its logging library (klog), which has no say here."""
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})

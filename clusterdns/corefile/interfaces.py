@@ -24,7 +24,10 @@ _OF_THE_LINK = 253
 
 
 def addresses(name: str) -> list[str] | None:
-    """Those of an interface, without those that are its link's own; None if there is no such interface."""
+    """Those of an interface, without those that are its link's own; None if there is no such interface.
+
+    Raises OSError if the kernel does not tell.
+    """
     try:
         index = socket.if_nametoindex(name)
     except (OSError, ValueError):

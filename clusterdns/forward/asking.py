@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from clusterdns import names
 from clusterdns.forward.datagrams import NO_SOCKET
 from clusterdns.forward.upstream import Asked, Try
+from clusterdns.presentation import type_text
 from clusterdns.records import Rcode, Reason, ReasonCode
 from clusterdns.responses import Response, failure
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from clusterdns.forward.upstream import Upstream
+
+log = logging.getLogger("clusterdns.forward")
 
 ROUNDS = 2
 """How often each upstream is tried that fails at once, as one does that is just being restarted."""
@@ -82,8 +87,20 @@ class Asking:
         for each in self._tries:
             self._complain(each.upstream, "silent")
         complaints = why or ", ".join(f"{who}: {what}" for who, what in self._complaints.items())
+        if not why and self._unwilling is None:
+            self._tell(complaints)
         reason = Reason(f"no upstream answered ({complaints})", ReasonCode.NO_REACHABLE_AUTHORITY)
         self._finish(self._unwilling or failure(self._asked.question.name, reason))
+
+    def _tell(self, complaints: str) -> None:
+        question = self._asked.question
+        fields = {
+            "name": names.to_text(question.name),
+            "type": type_text(question.qtype),
+            "upstream": ", ".join(sorted(map(str, self._upstreams))),
+            "error": complaints,
+        }
+        log.error("no upstream answered %(name)s %(type)s: %(error)s", fields)
 
     def _try_next(self) -> None:
         upstream = self._upstreams[self._turn % len(self._upstreams)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from clusterdns.forward.upstream import Asked
     from clusterdns.records import Question
     from clusterdns.responses import Response
+
+log = logging.getLogger("clusterdns.forward")
 
 Policy: TypeAlias = Literal["random", "round-robin", "sequential"]
 
@@ -152,6 +155,7 @@ class Forwarder:
     def _ask_along(self, way: _Way | None, asked: Asked, done: Callable[[Response], None]) -> None:
         upstreams = way.order() if way and not self._is_over else []
         if way is None or not upstreams or (way.route.fails_fast and all(each.is_down for each in upstreams)):
+            self._tell_nobody(way, asked)
             nobody = failure(asked.question.name, Reason(self._why_nobody(way), ReasonCode.NO_REACHABLE_AUTHORITY))
             asyncio.get_running_loop().call_soon(done, nobody)
             return
@@ -168,6 +172,15 @@ class Forwarder:
         route = way.route
         asking = Asking(asked, upstreams, self._patience, over, failover=route.failover, most_tries=route.most_tries)
         self._askings[asking] = None
+
+    def _tell_nobody(self, way: _Way | None, asked: Asked) -> None:
+        if not self._is_over and way is not None:
+            fields = {
+                "name": names.to_text(asked.question.name),
+                "zone": names.to_text(way.route.zone),
+                "error": self._why_nobody(way),
+            }
+            log.error("nobody was asked for %(name)s, of the upstreams of %(zone)s: %(error)s", fields)
 
     def _why_nobody(self, way: _Way | None) -> str:
         if self._is_over:

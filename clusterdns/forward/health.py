@@ -58,7 +58,8 @@ class Prober:
         self._returned.add(question.name)
         if not upstream.is_looping:
             upstream.is_looping = True
-            log.error("loop: what is asked of upstream %s comes back to this server; it is left out", upstream)
+            text = "loop: what is asked of upstream %(upstream)s comes back to this server; it is left out"
+            log.error(text, {"upstream": upstream})
             self.check(upstream, zone)  # it may have answered before the question came back
         return True
 
@@ -75,13 +76,14 @@ class Prober:
                 pause = longest_pause
             elif not complaint:
                 if upstream.is_looping or said:
-                    log.warning("upstream %s is back", upstream)
+                    log.warning("upstream %(upstream)s is back", {"upstream": upstream})
                 upstream.is_looping = False
                 upstream.failures = 0
                 return
             elif not said and upstream.is_down:
                 said = True
-                log.warning("upstream %s does not answer: %s; it is left out until it does", upstream, complaint)
+                text = "upstream %(upstream)s does not answer: %(error)s; it is left out until it does"
+                log.warning(text, {"upstream": upstream, "error": complaint})
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 - only so that not all come at once
             pause = min(2 * pause, longest_pause)
 

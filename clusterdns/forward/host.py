@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterdns import resolv_conf
+from clusterdns.contents import content
 from clusterdns.forward.address import UpstreamAddress
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ class HostResolver:
     def read(self) -> ResolvConf:
         """The file as it is now; as it was, if it can not be read."""
         try:
-            text = self._path.read_text(errors="replace")
+            text = content(self._path).decode(errors="replace")
         except OSError as error:
             if not self._is_missing:
                 rest = "what it said before stays" if self._text else "there are no upstreams until it is there"
-                log.warning("%s: %s; %s", self._path, error.strerror, rest)
+                log.warning("%(file)s: %(error)s; %(rest)s", {"file": self.path, "error": error.strerror, "rest": rest})
             self._is_missing = True
             return self._conf
         self._is_missing = False
@@ -61,7 +62,8 @@ class HostResolver:
         found = []
         for host in list(dict.fromkeys(self._conf.nameservers))[:MOST_NAMESERVERS]:
             if self._is_own(host):
-                log.warning("%s: nameserver %s is this server itself; it is left out", self._path, host)
+                fields = {"file": self.path, "upstream": host}
+                log.warning("%(file)s: nameserver %(upstream)s is this server itself; it is left out", fields)
             else:
                 found.append(UpstreamAddress(host, DNS_PORT))
         return tuple(found)

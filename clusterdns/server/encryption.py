@@ -7,6 +7,7 @@ counted and to give way, before its handshake is over.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from clusterdns.server import leftovers
 
 if TYPE_CHECKING:
     from clusterdns.server.turns import Turns
+
+log = logging.getLogger("clusterdns.server")
 
 HANDSHAKE_SECONDS = 5.0
 """For a client that is far away and slow. Whoever has said nothing sensible by then is cut off."""
@@ -98,7 +101,9 @@ class Encrypted(asyncio.BufferedProtocol, asyncio.Transport):
                 self._within.data_received(piece)
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLError:
+        except ssl.SSLError as error:
+            fields = {"client": (self.get_extra_info("peername") or ("a client",))[0], "error": error.reason or error}
+            log.warning("TLS with %(client)s failed: %(error)s", fields)
             self._flush()  # the client is told what is wrong
             self._transport.close()
         self._flush()

@@ -113,7 +113,9 @@ class Listener:
     def _wait(self, error: OSError) -> None:
         """There are no descriptors left, or no memory: leave the clients in the queue for a while."""
         if not self._is_short:
-            log.warning("connections have to wait: %s", error.strerror)
+            log.warning(
+                "connections have to wait, nothing is left to accept them with: %(error)s", {"error": error.strerror}
+            )
         self._is_short = True
         self._loop.remove_reader(self._socket)
         self._pause = self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._loop.add_reader, self._socket, self._accept)

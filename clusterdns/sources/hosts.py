@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec import Struct
 
 from clusterdns import names
+from clusterdns.contents import content
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import Host
 from clusterdns.stamps import POLL_SECONDS, Stamp, rested, stamp_of
@@ -152,15 +152,14 @@ class Hosts:
 
 def _read(path: Path) -> tuple[bytes, Stamp]:
     """A file's content, and its stamp before it was read: whatever is written meanwhile is a change."""
-    with path.open("rb") as file:
-        stamp = stamp_of(os.fstat(file.fileno()))
-        return file.read(), stamp
+    stamp = stamp_of(path.stat())
+    return content(path), stamp
 
 
 def _note(file: _File, trouble: str) -> None:
     """Log a trouble when it comes, and when it goes."""
     if trouble and trouble != file.trouble:
-        log.warning("%s: %s", file.path, trouble)
+        log.warning("%(file)s: %(error)s", {"file": file.path, "error": trouble})
     elif file.trouble and not trouble:
         log.info("%s is read again", file.path)
     file.trouble = trouble

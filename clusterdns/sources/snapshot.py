@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from msgspec import Struct
 
+from clusterdns.contents import content as content_of
 from clusterdns.events import Listed
 from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
 
@@ -94,17 +95,20 @@ class Snapshot:
     def read(self) -> list[Event]:
         """What was known when the file was written; nothing if there is none, or none that can be read."""
         try:
-            content = msgspec.msgpack.decode(self._path.read_bytes(), type=_Content)
+            content = msgspec.msgpack.decode(content_of(self._path), type=_Content)
         except FileNotFoundError:
             return []
         except (OSError, msgspec.DecodeError) as error:
-            log.warning("%s: this snapshot is of no use: %s", self._path, error)
+            fields = {"file": self._path, "error": error}
+            log.warning("%(file)s: this snapshot is of no use, and is not served: %(error)s", fields)
             return []
         if content.format != FORMAT:
-            log.warning("%s: a snapshot of format %d, where %d is read", self._path, content.format, FORMAT)
+            unread = {"file": str(self._path), "format": content.format}
+            log.warning("%(file)s: a snapshot of format %(format)d, which is not read; it is not served", unread)
             return []
         age = time.time() - content.written
-        log.warning("serving the snapshot %s, %.0f s old, until the API server has told more", self._path, age)
+        served = {"file": str(self._path), "age": age}
+        log.warning("serving the snapshot %(file)s, %(age).0f s old, until the API server has told more", served)
         objects: tuple[tuple[type[Object], tuple[Object, ...] | None], ...] = (
             (Namespace, content.namespaces),
             (Service, content.services),
@@ -122,7 +126,8 @@ class Snapshot:
             await asyncio.to_thread(self._replace, (FORMAT, time.time(), *parts))
             self._written = serial
         except OSError as error:
-            log.warning("%s: the snapshot can not be written: %s", self._path, error.strerror)
+            fields: dict[str, object] = {"file": self._path, "error": error.strerror or error}
+            log.warning("%(file)s: the snapshot can not be written, what it held before stays: %(error)s", fields)
 
     def _replace(self, content: tuple[object, ...]) -> None:
         aside = self._path.with_name(f".{self._path.name}.{os.getpid()}")

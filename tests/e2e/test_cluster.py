@@ -318,7 +318,7 @@ class TestTheSnapshot:
         server = synced(serve("--api-server", api.url, "--snapshot", tmp_path / "none" / "snapshot"))
         assert dug(server, WEB) == ["10.96.7.7"]
         assert server.stop() == 0
-        assert "the snapshot can not be written: No such file or directory" in server.log
+        assert "the snapshot can not be written, what it held before stays: No such file or directory" in server.log
 
 
 class TestTheEnd:

@@ -34,6 +34,36 @@ def complaint(*command: object) -> str:
     return line
 
 
+@pytest.fixture(scope="module")
+def pipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pipes") / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+class TestPipesThatNobodyWritesTo:
+    """They would be waited for, and for ever."""
+
+    @pytest.mark.parametrize("option", ["--config", "--hosts", "--manifests"])
+    def test_are_no_files(self, option: str, pipe: Path) -> None:
+        said = complaint(*COMMAND, "serve", *HERE, option, pipe)
+        assert str(pipe) in said
+        assert said.endswith("it is no regular file")
+
+    def test_are_no_certificates(self, pipe: Path) -> None:
+        tls = ("--listen", "tls://127.0.0.1:0", "--tls-certificate", pipe, "--tls-key", pipe)
+        expected = f"clusterdns: tls.certificate: {pipe}: it is no regular file"
+        assert complaint(*COMMAND, "serve", "--manifests", EXAMPLE, *tls) == expected
+
+    @pytest.mark.parametrize("way", ["/dev/stdin < {file}", "<(cat {file})", "/dev/null --ttl 7"])
+    def test_are_not_those_that_the_shell_hands_over(self, way: str, tmp_path: Path) -> None:
+        file = tmp_path / "clusterdns.yaml"
+        file.write_text("ttl: 7\n")
+        ran = run(program("bash"), "-c", f"{' '.join(COMMAND)} check --config {way.format(file=file)}")
+        assert ran.returncode == 0, ran.stderr
+        assert "\nttl: 7\n" in ran.stdout
+
+
 class TestOptions:
     EXPECTED = "expected ADDRESS:PORT, such as 127.0.0.1:1053 or [::1]:1053"
     EXPECTED_PORT = "expected a port from 0 to 65535 behind the last colon"

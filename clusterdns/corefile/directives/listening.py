@@ -48,11 +48,22 @@ def _hosts(reading: Reading) -> list[str]:
             found.append("127.0.0.1")
         elif names.address(word.partition("%")[0]) is not None:
             found.append(word)
-        elif (of_interface := interfaces.addresses(word)) is not None:
-            found += of_interface
         else:
-            reading.fault(f"expected an address or an interface of this machine, not {shown(word)}")
+            found += _of_interface(reading, word)
     return found
+
+
+def _of_interface(reading: Reading, name: str) -> list[str]:
+    try:
+        found = interfaces.addresses(name)
+    except OSError as error:
+        reading.fault(
+            f"the addresses of {shown(name)} can not be had from the kernel: {error.strerror}; give addresses"
+        )
+        return []
+    if found is None:
+        reading.fault(f"expected an address or an interface of this machine, not {shown(name)}")
+    return found or []
 
 
 def endpoints(reading: Reading, text: str) -> list[str]:

@@ -7,9 +7,13 @@ certificates, tokens and exec plugins) and makes the requests; bodies are handed
 from __future__ import annotations
 
 import asyncio
+import base64
+import logging
+import re
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import msgspec
@@ -17,12 +21,16 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 from msgspec import Struct
 
+from clusterdns.redaction import redacted
 from clusterdns.sources import NoCredentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
 CONNECT_SECONDS = 10.0
+
+MOST_SECRETS = 50
+"""That are remembered, so that they are not told: tokens are rotated."""
 
 Lost = (aiohttp.ClientError, OSError, TimeoutError, EOFError)
 """What a request fails with when it is not the API server that says no."""
@@ -73,13 +81,38 @@ class Access(Struct, frozen=True):
             else:
                 load_incluster_config(found)
         except Exception as error:
-            # What is wrong may be quoted after a brace, and the quotation may hold a token.
-            why = " ".join(str(error).partition("{")[0].split()) or type(error).__name__
+            why = _what_is_wrong(error)
             if self.kubeconfig:
                 raise NoCredentials(f"{self.kubeconfig}: {why}") from error
             hint = "nothing to serve: give --manifests PATH or --kubeconfig FILE, or run in a pod"
             raise NoCredentials(f"{hint} ({why})") from error
         return found
+
+
+_OF_A_PLUGIN = re.compile(
+    r"exec: (?:process returned -?\d+|failed to decode process output|malformed response|plugin api version"
+    r"|missing [A-Za-z ]+|)"
+)
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """Why there are no credentials, without what may be a part of them.
+
+    It may be quoted after a brace; and a plugin may have printed it before it failed.
+    """
+    if of_a_plugin := _OF_A_PLUGIN.match(str(error)):
+        return f"{of_a_plugin[0]}; what the command said is not shown, since there may be a token in it"
+    return redacted(" ".join(str(error).partition("{")[0].split())) or type(error).__name__
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    """What the library logs of a plugin that failed, before it goes on without credentials, may hold a token."""
+    text = _what_is_wrong(ValueError(record.getMessage()))
+    record.msg, record.args = "%(error)s", {"source": "kubeconfig", "error": text}
+    return True
+
+
+logging.getLogger(load_kube_config.__module__).addFilter(_is_told)
 
 
 class _Client(Struct, eq=False):
@@ -98,6 +131,8 @@ class Connection:
         self._access = access
         self._client: _Client | None = None
         self._opening = asyncio.Lock()
+        self._secrets: dict[str, None] = {}
+        """Those that requests were made with; an error may come late."""
 
     async def open(self) -> str:
         """Load the credentials, unless they are; returns where they lead. Raises NoCredentials."""
@@ -107,12 +142,25 @@ class Connection:
         async with self._opening:
             if self._client is None:
                 configuration = await self._access.configuration()
+                self._note_secrets(configuration)
                 try:
                     self._client = _Client(ApiClient(configuration), _essence(configuration))
                 except OSError as error:
                     whose = self._access.kubeconfig or self._access.api_server or "the service account"
                     raise NoCredentials(f"{whose}: the certificates can not be loaded: {error}") from error
             return self._client
+
+    def redacted(self, text: str) -> str:
+        """What the API server says, without what we have told it: it may quote a request."""
+        if self._client is not None:
+            self._note_secrets(self._client.api.configuration)
+        return redacted(text, self._secrets)
+
+    def _note_secrets(self, configuration: Configuration) -> None:
+        for each in _secrets(configuration):
+            self._secrets[each] = None
+        for old in list(self._secrets)[:-MOST_SECRETS]:
+            del self._secrets[old]
 
     async def renew(self) -> None:
         """Forget the credentials; the next request loads them again. What is being answered goes on."""
@@ -190,6 +238,20 @@ async def _pieces(content: aiohttp.StreamReader, silence: Callable[[], float]) -
         if not piece:
             return
         yield piece
+
+
+def _secrets(configuration: Configuration) -> set[str]:
+    """All texts that open something: tokens, and what they were encoded from."""
+    given = [str(each) for each in (*configuration.api_key.values(), configuration.password) if each]
+    words = {word for each in given for word in each.split() if word.lower() not in ("bearer", "basic")}
+    url = urlsplit(configuration.host)
+    if url.password:  # in this form it is sent
+        user, password = unquote(url.username or ""), unquote(url.password)
+        words |= {password, url.password, base64.b64encode(f"{user}:{password}".encode()).decode()}
+    for word in tuple(words):
+        with suppress(ValueError):
+            words.add(base64.b64decode(word, validate=True).decode().rpartition(":")[2])
+    return words
 
 
 def _essence(configuration: Configuration) -> tuple[object, ...]:

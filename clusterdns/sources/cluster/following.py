@@ -217,13 +217,13 @@ class Following:
                 self._is_doubtful = self._streams_lists = True
                 # Certificates are rotated too: a connection that can not be made is made with fresh ones.
                 await self._connection.renew_if_rotated()
-        if trouble != self.health.trouble:
-            log.warning("%s: %s; going on with what is known, trying again in %.1f s", name, trouble, wait)
-        self.health.trouble = trouble
+        self.health.trouble = trouble = self._connection.redacted(trouble)
+        fields = {"source": name, "error": trouble, "wait": wait}
+        log.warning("%(source)s: %(error)s; going on with what is known, trying again in %(wait).1f s", fields)
 
     def _hear(self) -> float:
         if self.health.trouble:
-            log.info("%s: the API server answers again", self._resource.name)
+            log.info("%(source)s: the API server answers again", {"source": self._resource.name})
             self.health.trouble = ""
         self.health.heard_at = time.monotonic()
         return self.health.heard_at
@@ -332,8 +332,9 @@ class Following:
         yield Heard([])
         self._is_doubtful = False
         if not (now.isdigit() and self._version.isdigit() and int(now) >= int(self._version)):
-            text = "%s: the API server is at version %s, behind our %s: listing again"
-            log.warning(text, self._resource.name, now, self._version)
+            fields = {"source": self._resource.name, "version": now, "ours": self._version}
+            text = "%(source)s: the API server is at version %(version)s, behind our %(ours)s: listing again"
+            log.warning(text, fields)
             self._version = ""
 
     async def _page(self, query: Mapping[str, str]) -> _Body:
@@ -372,8 +373,9 @@ class Following:
         if different:
             self.health.differences += len(different)
             some = ", ".join("/".join(key) for key in different[:5])
-            text = "%s: the new list differs from what the watches had told in %d objects: %s"
-            log.warning(text, self._resource.name, len(different), some)
+            fields = {"source": self._resource.name, "objects": len(different), "some": some}
+            text = "%(source)s: the new list differs from what the watches had told in %(objects)d objects: %(some)s"
+            log.warning(text, fields)
 
 
 def _lean(new: KubernetesObject) -> KubernetesObject:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from clusterdns.durations import Durations
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import EndpointSlice, KubernetesObject, Namespace, Object, Pod, Service
+from clusterdns.redaction import redacted
 from clusterdns.sources.cluster.connection import Access, Connection
 from clusterdns.sources.cluster.following import RESOURCES, Following, Patience
 
@@ -86,7 +87,7 @@ class Cluster:
 
     async def open(self) -> list[Event]:
         """See that there are credentials; nothing is known yet. Raises NoCredentials."""
-        log.info("following the API server at %s", await self._connection.open())
+        log.info("following the API server at %(address)s", {"address": redacted(await self._connection.open())})
         return []
 
     async def close(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from watchfiles import awatch
 
+from clusterdns.contents import content as content_of
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
 from clusterdns.sources.manifests import cluster_ips
@@ -186,7 +187,7 @@ class Manifests:
 
 def _read(path: Path) -> tuple[list[Found], list[Fault]]:
     try:
-        content = path.read_bytes()
+        content = content_of(path)
     except OSError as error:
         return [], [Fault(Place(path), f"cannot be read: {error.strerror}")]
     return read(path, content)
