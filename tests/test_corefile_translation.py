@@ -395,6 +395,12 @@ WARNINGS = {
     block("cache {", "serve_stale 200h", "}"): [
         "Corefile:3: cache: serve_stale: responses are kept for 7 days at most",
     ],
+    block("transfer {", "to * 10.0.0.0/8 192.0.2.1:53", "}"): [
+        (
+            "Corefile:3: transfer: to: 192.0.2.1:53 is not notified of changes: a secondary looks after the time of its"
+            " SOA record"
+        ),
+    ],
     KUBEADM.replace("lameduck 5s", ""): [],
 }
 

@@ -42,6 +42,7 @@ def for_clients(given: Tls) -> ssl.SSLContext:
     """What clients are spoken to with. Raises BadConfig."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.options |= ssl.OP_NO_RENEGOTIATION  # that is work for a server, at no cost for a client
+    context.set_alpn_protocols(["dot"])  # who transfers zones insists on it (RFC 9103 section 7.1)
     _load_certificate(context, "tls.certificate", given.certificate, "tls.key", given.key)
     if given.client_certificates != "none":
         if given.client_authority:

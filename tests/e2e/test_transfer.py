@@ -21,6 +21,7 @@ import pytest
 import yaml
 from serving import COMMAND, ENVIRONMENT, EXAMPLE, REPOSITORY, Serving, eventually, free_port, program, run
 
+from tests.apiserver.certificates import Authority
 from tests.upstreams import Nsd
 
 if TYPE_CHECKING:
@@ -58,8 +59,12 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     (folder / "db.file.example").write_text(FILE)
     files = [{"file": str(folder / "db.file.example"), "zones": ["file.example"]}]
     manifests = [str(EXAMPLE), str(folder / "front.yaml")]
-    (folder / "config.yaml").write_text(yaml.safe_dump(SETTINGS | {"zone-files": files, "manifests": manifests}))
-    serving = Serving(folder / "log", "--config", folder / "config.yaml", forwards=False)
+    made = Authority(folder, "resolvers").server(["IP:127.0.0.1"])
+    tls = {"certificate": str(made.certificate), "key": str(made.key)}
+    given = SETTINGS | {"zone-files": files, "manifests": manifests, "tls": tls}
+    (folder / "config.yaml").write_text(yaml.safe_dump(given))
+    listen = ("127.0.0.1:0", "tls://127.0.0.1:0")
+    serving = Serving(folder / "log", "--config", folder / "config.yaml", listen=listen, forwards=False)
     yield serving
     assert serving.stop() == 0
 
@@ -81,6 +86,12 @@ def records(zone: dns.zone.Zone) -> list[str]:
 
 
 class TestClients:
+    def test_dig_over_tls(self, serving: Serving) -> None:
+        """It insists on the protocol's name in the handshake (RFC 9103 section 7.1)."""
+        _, (host, port) = serving.addresses
+        ran = run(program("dig"), f"@{host}", "-p", port, "-b", "127.0.0.2", "+tls", "axfr", "cluster.local")
+        assert "XFR size: 48 records (messages 1, " in ran.stdout
+
     @pytest.mark.parametrize("zone", ZONES)
     def test_each_record_is_one_that_a_query_finds(self, serving: Serving, zone: str) -> None:
         found = transferred(serving, zone)

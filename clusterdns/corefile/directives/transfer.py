@@ -38,6 +38,10 @@ def _clients(line: Reading) -> list[str]:
     for word in line.words if line.count("at least one address", 1) else ():
         try:
             found.append(_client(word))
+            if word != EVERYBODY and "/" not in word:
+                line.warn(
+                    f"{shown(word)} is not notified of changes: a secondary looks after the time of its SOA record"
+                )
         except ValueError:
             line.fault(f"expected an address, a network or *, not {shown(word)}")
     return found
