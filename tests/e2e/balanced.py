@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import select
 import socket
 import struct
 import threading
@@ -148,7 +149,7 @@ class Clients:
             to = self._chosen()
             reader, writer = await asyncio.open_connection(*to)
             try:
-                while not (reader.at_eof() or self._is_over.is_set()):
+                while not (_has_ended(writer) or self._is_over.is_set()):
                     self.asked["kept"] += 1
                     async with asyncio.timeout(PATIENCE):
                         await self._exchange(reader, writer)
@@ -164,6 +165,13 @@ class Clients:
         (length,) = struct.unpack("!H", await reader.readexactly(2))
         reply = await reader.readexactly(length)
         assert reply[:2] == message_id
+
+
+def _has_ended(writer: asyncio.StreamWriter) -> bool:
+    """As the kernel has it: the loop may not have come to it yet."""
+    poll = select.poll()
+    poll.register(writer.get_extra_info("socket"), select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def _is_ready(backend: Backend) -> bool:
