@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from contextlib import contextmanager
@@ -57,6 +56,10 @@ def main() -> None:
     """The DNS server that gives a Kubernetes cluster its names, with or without the cluster."""
 
 
+def _complete_workers(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [each for each in ("auto", "1", "2", "4") if each.startswith(incomplete)]
+
+
 def _option(name: str, metavar: str, text: str) -> Callable[[Any], Any]:
     return click.option(name, multiple=True, metavar=metavar, help=text)
 
@@ -80,6 +83,12 @@ _OPTIONS = (
         "--http",
         "ADDRESS:PORT",
         "Where to show /health, /ready and /metrics; or none. Repeatable.  [default: 127.0.0.1:9153]",
+    ),
+    click.option(
+        "--workers",
+        shell_complete=_complete_workers,
+        metavar="N|auto",
+        help="How many processes answer; auto: one for each processor that may be used.  [default: 1]",
     ),
     click.option(
         "--lameduck",
@@ -208,7 +217,7 @@ def serve(*, pid_file: Path | None, quiet: bool, **given: Any) -> None:
     if quiet and given["log_level"] is None:
         given["log_level"] = "warning"
     with own_log.told(given["log_format"] or "auto", given["log_level"] or "info"), _plain_words():
-        asyncio.run(app.serve(partial(_load, given), pid_file))
+        app.run(partial(_load, given), pid_file)
 
 
 @main.command(short_help="Say what a configuration means, or what is wrong with it.")
@@ -261,6 +270,7 @@ def _effective(
     hosts: tuple[str, ...],
     tls_certificate: str | None,
     tls_key: str | None,
+    workers: str | None,
     **given: Any,
 ) -> tuple[config.Config, Sequence[object], Sequence[str], tuple[Path, ...], tuple[Path, ...]]:
     """The settings in effect, what they warn of, what others' files were understood to say, all files, and the patterns
@@ -307,6 +317,8 @@ def _effective(
         given["hosts"] = msgspec.structs.replace(settings.hosts, files=hosts)
     if tls_certificate or tls_key:
         given["tls"] = msgspec.structs.replace(settings.tls, certificate=tls_certificate or "", key=tls_key or "")
+    if workers is not None:
+        given["workers"] = config.workers(workers)
     given["zone"] = tuple(each for each in zone if not config.is_reverse(each))
     given["reverse_zone"] = tuple(each for each in zone if config.is_reverse(each))
     settings = msgspec.structs.replace(settings, **{k: v for k, v in given.items() if v not in (None, ())})

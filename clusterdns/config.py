@@ -611,6 +611,10 @@ class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     log_repeat_seconds: float = 30.0
     """A warning or an error that comes again is told once in so long, with how often it came. 0: each time."""
 
+    workers: int | Literal["auto"] = 1
+    """How many processes answer; auto: one for each processor that this one may use. More than one pays where one is
+    busy all the time: each has a cache, limits and upstream connections of its own, and one more process watches."""
+
     log_consolidate: tuple[Consolidation, ...] = ()
     """Warnings and errors of the log that are counted for a while and told together, in another way than that."""
 
@@ -900,6 +904,7 @@ def _shared_faults(config: Config) -> Iterator[str]:
         ("tcp.idle-seconds", config.tcp.idle_seconds, 0.1, 86400),
         ("lameduck-seconds", config.lameduck_seconds, 0, 3600),
         ("log-repeat-seconds", config.log_repeat_seconds, 0, 86400),
+        *((("workers", config.workers, 1, 256),) if config.workers != "auto" else ()),
     )
     try:
         Limiter(config.rate_limit, float)
@@ -1014,6 +1019,15 @@ def _only_for_a_cluster(config: Config) -> Iterator[str]:
 def listen_address(text: str) -> tuple[str, int]:
     """`127.0.0.1:53`, `[::1]:53`, or an address alone for port 53. Raises ValueError."""
     return host_and_port(text, 53)
+
+
+def workers(text: str) -> int | Literal["auto"]:
+    """Raises BadConfig."""
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise BadConfig(f"workers: {text!r}: expected a whole number, or auto")
+    return int(text)
 
 
 class Listening(Struct, frozen=True):

@@ -29,6 +29,7 @@ class Views:
     missing: what keeps us from being ready, in words; empty when nothing does.
     metrics: the metrics in the text format of Prometheus.
     fault: why the configuration that was read last is not in effect, in words; empty if it is.
+    gather: is awaited before the metrics are shown.
     most_guests: connections at each address.
     """
 
@@ -38,8 +39,10 @@ class Views:
         metrics: Callable[[], bytes],
         fault: Callable[[], str] = str,
         *,
+        gather: Callable[[], Awaitable[object]] | None = None,
         most_guests: int = 30,
     ) -> None:
+        self._gather = gather
         self._most_guests = most_guests
         self._fault = fault
         self._missing = missing
@@ -109,6 +112,8 @@ class Views:
         return web.Response(text="\n".join(lines), status=503 if missing else 200)
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
+        if self._gather is not None:
+            await self._gather()
         return web.Response(body=self._metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 

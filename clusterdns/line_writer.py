@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections import deque
+from select import PIPE_BUF
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,15 +33,19 @@ END_SECONDS = 1.0
 class LineWriter:
     """Writes lines to a file descriptor; while that can not be written to, what is too much is lost.
 
+    shared: whether others write there too: then no more is written at once than stays together in a pipe.
     dropped: is how a number of lines, and of seconds in which they were lost, are told: a line.
     """
 
-    def __init__(self, descriptor: int, dropped: Callable[[int, float], str], most: int = MOST_LINES) -> None:
+    def __init__(
+        self, descriptor: int, dropped: Callable[[int, float], str], most: int = MOST_LINES, *, shared: bool = False
+    ) -> None:
         self.dropped = 0
         """Lines that were lost, ever."""
         self._descriptor = descriptor
         self._tell = dropped
         self._most = most
+        self._shared = shared
         self._lines: deque[str] = deque()
         self._told = 0
         self._losing_since: float | None = None
@@ -73,7 +78,20 @@ class LineWriter:
             self._woken.clear()
             self._is_asked = False
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
-            self._put("".join([f"{each}\n" for each in [*lines, *self._loss()]]).encode())
+            for some in self._pieces([f"{each}\n".encode() for each in [*lines, *self._loss()]]):
+                self._put(some)
+
+    def _pieces(self, lines: list[bytes]) -> Iterator[bytes]:
+        if not self._shared:
+            yield b"".join(lines)
+            return
+        piece = b""
+        for line in lines:
+            if piece and len(piece) + len(line) > PIPE_BUF:
+                yield piece
+                piece = b""
+            piece += line
+        yield piece
 
     def _loss(self) -> Iterator[str]:
         """A word about the lines that were lost, now and then."""

@@ -63,13 +63,13 @@ class TestHelp:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
-    """The settings of each call of app.serve, which does nothing."""
+    """The settings of each call of app.run, which does nothing."""
     calls: list[Config] = []
 
-    async def serve(load: Callable[[], app.Loaded], pid_file: Path | None) -> None:
+    def run(load: Callable[[], app.Loaded], pid_file: Path | None) -> None:
         calls.append(load().settings)
 
-    monkeypatch.setattr(app, "serve", serve)
+    monkeypatch.setattr(app, "run", run)
     return calls
 
 
@@ -90,6 +90,8 @@ class TestOptions:
             ("--ttl 0", {"ttl": 0}),
             ("--http 127.0.0.1:1 --http [::1]:2", {"http": ("127.0.0.1:1", "[::1]:2")}),
             ("--http none", {"http": ()}),
+            ("--workers 3", {"workers": 3}),
+            ("--workers auto", {"workers": "auto"}),
             ("--ttl 60 --negative-ttl 0", {"ttl": 60, "negative_ttl": 0}),
         ],
     )
@@ -122,10 +124,19 @@ class TestOptions:
         assert call("serve", "--config", str(tmp_path / "clusterdns.yaml")).exit_code == 0
         assert served == [Config(manifests=("a", "b"))]
 
-    def test_nothing_starts_with_a_setting_that_cannot_be(self, served: list[Config]) -> None:
-        result = call("serve", "--manifests", "a", "--ttl", "9999")
+    @pytest.mark.parametrize(
+        ("options", "fault"),
+        [
+            ("--ttl 9999", "ttl: 9999 is not between 0 and 3600"),
+            ("--workers 0", "workers: 0 is not between 1 and 256"),
+            ("--workers some", "workers: 'some': expected a whole number, or auto"),
+            ("--workers -1", "workers: '-1': expected a whole number, or auto"),
+        ],
+    )
+    def test_nothing_starts_with_a_setting_that_cannot_be(self, served: list[Config], options: str, fault: str) -> None:
+        result = call("serve", "--manifests", "a", *options.split())
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr == "clusterdns: ttl: 9999 is not between 0 and 3600\n"
+        assert result.stderr == f"clusterdns: {fault}\n"
         assert not served
 
 
@@ -140,10 +151,10 @@ class TestWhatAppRaises:
     def test_it_is_told_in_a_line_each(
         self, monkeypatch: pytest.MonkeyPatch, error: Exception, told: list[str]
     ) -> None:
-        async def serve(load: Callable[[], app.Loaded], pid_file: Path | None) -> None:
+        def run(load: Callable[[], app.Loaded], pid_file: Path | None) -> None:
             raise error
 
-        monkeypatch.setattr(app, "serve", serve)
+        monkeypatch.setattr(app, "run", run)
         result = call("serve", "--manifests", "a")
         assert result.exit_code == 2
         assert result.stderr.splitlines() == [f"clusterdns: {line}" for line in told]

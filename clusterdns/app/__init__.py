@@ -9,6 +9,6 @@ This is the one place where parts are put together: a source feeds the indexes, 
 
 from clusterdns.app.answering import Answering
 from clusterdns.app.running import build_source
-from clusterdns.app.serving import Loaded, serve
+from clusterdns.app.serving import Loaded, run
 
-__all__ = ["Answering", "Loaded", "build_source", "serve"]
+__all__ = ["Answering", "Loaded", "build_source", "run"]

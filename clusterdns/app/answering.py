@@ -39,11 +39,12 @@ from clusterdns.contents import content
 from clusterdns.elsewhere import Elsewhere
 from clusterdns.forward import Forwarder, HostResolver, Manner, Patience
 from clusterdns.itself import Itself
+from clusterdns.nodes import ServiceName
 from clusterdns.origins import Trail
 from clusterdns.records import Rcode
 from clusterdns.resolv_conf import POD_NDOTS
 from clusterdns.resolve import Resolver, Searching
-from clusterdns.respond import responder
+from clusterdns.respond import NOBODY, responder
 from clusterdns.search import SearchList
 from clusterdns.sources.hosts import Hosts
 from clusterdns.sources.zone_files import ZoneFile, ZoneFiles, ZoneFolder
@@ -66,6 +67,13 @@ log = logging.getLogger("clusterdns")
 
 RESOLV_CONF = "/etc/resolv.conf"
 """Where the kubelet has the domains from that it puts behind the cluster's in the search lists of pods."""
+
+_COMMON_HEADER = b"\0\0\1\0\0\1" + bytes(6)
+_COMMON_QUESTIONS = (b"\0\x01\0\x01", b"\0\x1c\0\x01")
+"""A and AAAA with recursion desired and nothing else, as the resolvers of C libraries ask."""
+
+SLICE = 200
+"""Names whose replies are encoded before the loop gets its turn."""
 
 GRACE_SECONDS = 0.2
 """So that of a single name it is the upstreams that are said to be silent, not the sum of them."""
@@ -122,17 +130,34 @@ class Answering:
     def __str__(self) -> str:
         return " ".join(self.block.names)
 
+    async def make_ready(self) -> None:
+        """Encode what is asked most, the addresses of services, so that those who are forked from here share it.
+
+        Without that, the first query for a name would have each of them write, if only counts of references, wherever
+        its service is in memory: and what is written to is shared no more.
+        """
+        respond = responder(self.index, self._dialect(), stream=False)
+        nodes = [each for each in self.index.nodes.values() if isinstance(each, ServiceName) and not each.is_alias]
+        for start in range(0, len(nodes), SLICE):
+            for node in nodes[start : start + SLICE]:
+                for question in _COMMON_QUESTIONS:
+                    respond(_COMMON_HEADER + node.name + question, NOBODY)
+            await asyncio.sleep(0)
+
     def responds(self, front: Front) -> tuple[Respond, Respond]:
         """What answers over UDP, and over TCP, behind that."""
+        dialect = self._dialect()
+        return self._respond(dialect, front, stream=False), self._respond(dialect, front, stream=True)
+
+    def _dialect(self) -> Dialect:
         given = self.block.forward
-        dialect = Dialect(
+        return Dialect(
             udp_size=self.block.udp_size,
             extended_errors=self.block.extended_errors,
             unserved=Rcode.SERVFAIL if self.block.unserved == "servfail" else Rcode.REFUSED,
             recursion_available=bool(given.upstreams or given.zones or given.resolv_conf),
             relayed_options=rewrite.relayed_options(self.block.rewrite),
         )
-        return self._respond(dialect, front, stream=False), self._respond(dialect, front, stream=True)
 
     def _respond(self, dialect: Dialect, front: Front, *, stream: bool) -> Respond:
         """What answers, behind what stands around it, the innermost first."""
@@ -255,10 +280,27 @@ class Answering:
         self._told = await self.hosts.open()
         self._zones.put(await self.zone_files.open())
 
-    def start(self, listening: Sequence[tuple[str, int]]) -> None:
-        """Ask upstreams, and keep up with what the files say from now on."""
+    def take_in(self) -> None:
+        """Put what was read into the index, and keep up with what the files say from now on."""
         self.index.apply(self._told)
-        self.index.forget_replies()  # they may have been made for other settings
+        self.follow_files()
+
+    def take_up(self) -> None:
+        """Go on, in a fork, with what the files said: it may have come between a change and the news of it."""
+        if self.hosts.is_telling:
+            self.index.apply([self.hosts.listed()])
+            self.hosts.look_anew()
+        self._zones.put(self.zone_files.served())
+        self._following = []
+        self.follow_files()
+
+    def follow_files(self) -> None:
+        """Hosts files and zone files."""
+        self._keep_up_with("hosts files", self._follow_hosts)
+        self._keep_up_with("zone files", self._follow_zone_files)
+
+    def start(self, listening: Sequence[tuple[str, int]]) -> None:
+        """Ask upstreams, and keep up with what their files say."""
         given = self.block.forward
         followed = [given.resolv_conf] if given.resolv_conf else []
         if self.block.autopath and not followed:
@@ -269,8 +311,6 @@ class Answering:
             self._keep_up_with(path, partial(self._follow, host))
         if given.upstreams:
             self._tell()
-        self._keep_up_with("hosts files", self._follow_hosts)
-        self._keep_up_with("zone files", self._follow_zone_files)
         self.forwarder.start()
 
     def rest(self) -> None:

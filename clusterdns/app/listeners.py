@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,20 +16,28 @@ from clusterdns.around import expressions
 from clusterdns.config import Listening
 from clusterdns.dispatch import View, refuse, viewed
 from clusterdns.origins import Trail
-from clusterdns.server import CannotListen, Server, address_text
+from clusterdns.server import GOODBYE_SECONDS, CannotListen, Server, address_text
 from clusterdns.traffic import DROPPED, Place, Traffic
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from clusterdns.app.answering import Answering
     from clusterdns.app.front import Front
     from clusterdns.dispatch import Holds
+    from clusterdns.events import Event
     from clusterdns.names import Name
     from clusterdns.server import Client, Limits, Respond
+    from clusterdns.workers import Crew
 
 log = logging.getLogger("clusterdns")
+
+QUIET_SECONDS = 0.5
+"""Without a query, at the end, until nobody is taken to ask us any more."""
+
+OVERTIME_SECONDS = 5.0
+"""How much longer than it is told to this server answers, at most, while it is still asked."""
 
 
 class Prepared(NamedTuple):
@@ -41,22 +50,29 @@ class Prepared(NamedTuple):
 
 
 class Listeners:
-    """write: where the lines of the query log go."""
+    """write: where the lines of the query log go.
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    shared: the addresses, as they are bound, if other processes listen there too; none but these are listened on then.
+    """
+
+    def __init__(self, write: Callable[[str], None], shared: Mapping[Listening, tuple[str, int]] | None = None) -> None:
         self.servers: dict[Listening, Server] = {}
-        self._bound: dict[Listening, tuple[str, int]] = {}
+        self.shared = shared
+        self.bound: dict[Listening, tuple[str, int]] = {}
+        """Where we listen, as it is bound."""
         self._write = write
         self.traffic = Traffic()
+        self.crew: Crew | None = None
+        """The processes that answer in the place of this one."""
 
     def bound_port(self, place: Place) -> int:
         """Its port, which may be set as 0, for any."""
         where = Listening(place.host, place.port, place.is_tls)
-        return self._bound.get(where, (place.host, place.port))[1]
+        return self.bound.get(where, (place.host, place.port))[1]
 
     def plain(self) -> list[tuple[str, int]]:
         """Where we listen over UDP and TCP, as it is bound."""
-        return [bound for where, bound in self._bound.items() if not where.is_tls]
+        return [bound for where, bound in self.bound.items() if not where.is_tls]
 
     def prepared(
         self, answering: Sequence[Answering], limits: Limits, front: Front, *, counts: bool
@@ -121,42 +137,91 @@ class Listeners:
         """
         made: dict[Listening, Server] = {}
         for where in prepared.keys() - self.servers.keys():
+            if self.shared is not None and where not in self.shared:
+                continue
             new = prepared[where]
             server = Server(new.over_udp, new.over_tcp, new.limits, new.tls)
+            address = self.shared[where] if self.shared is not None else (where.host, where.port)
             try:
-                (bound,) = await server.start([(where.host, where.port)])
+                (bound,) = await server.start([address], shared=self.shared is not None)
             except CannotListen as error:
-                if where.host == "::" and replace(where, host="0.0.0.0") in prepared:
+                if is_spare(where, prepared):
                     log.warning("%s; IPv4 has to do", error)
                     continue
                 for each in made:
-                    del self._bound[each]
+                    del self.bound[each]
                 await _stopped(made.values())
                 raise
-            made[where], self._bound[where] = server, bound
+            made[where], self.bound[where] = server, bound
         for where in prepared.keys() & self.servers.keys():
             new = prepared[where]
             self.servers[where].swap(new.over_udp, new.over_tcp, new.limits, new.tls)
         self.servers |= made
-        for where in filter(made.__contains__, prepared):
-            text = address_text(*self._bound[where])
+        if self.shared is None:
+            self.tell(filter(made.__contains__, prepared))
+
+    def tell(self, new: Iterable[Listening]) -> None:
+        """Say that queries are answered there from now on."""
+        for where in new:
+            text = address_text(*self.bound[where])
             fields = {"address": text, "protocols": "TLS" if where.is_tls else "UDP and TCP"}
             log.info("listening on %(address)s, %(protocols)s", fields)
+
+    def begin(self, answering: Sequence[Answering]) -> None:
+        """These answer now."""
+        for each in answering:
+            each.take_in()
+            each.index.forget_replies()  # they may have been made for other settings
+            each.start(self.plain())
+
+    def note_events(self, events: Sequence[Event]) -> None:
+        """The indexes have been told this: those who answer in this process need not hear of it."""
 
     async def drop(self, kept: Iterable[Listening]) -> None:
         """Answer what was asked on other addresses, and listen there no more."""
         dropped = self.servers.keys() - set(kept)
         for where in dropped:
-            del self._bound[where]
+            del self.bound[where]
         await _stopped([self.servers.pop(where) for where in dropped])
 
-    async def stop(self, hurry: Callable[[], None]) -> None:
-        """Answer what was asked; `hurry` as Server.stop has it."""
-        await _stopped(self.servers.values(), hurry)
+    async def linger(self, seconds: float, at_once: asyncio.Event) -> None:
+        """Answer until those who ask have heard that we go, or until `at_once`."""
+        asked = _Latest()
+        for server in self.servers.values():
+            server.leave(asked.note)
+        end = time.monotonic() + seconds
+
+        def rest() -> float:
+            return min(max(end, asked.at + QUIET_SECONDS), end + OVERTIME_SECONDS) - time.monotonic()
+
+        while not at_once.is_set() and (wait := rest()) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(at_once.wait(), wait)
+
+    async def stop(self, hurry: Callable[[], None], patience: float = GOODBYE_SECONDS) -> None:
+        """Answer what was asked; `hurry` and `patience` as Server.stop has them."""
+        await _stopped(self.servers.values(), hurry, patience)
 
 
-async def _stopped(servers: Iterable[Server], hurry: Callable[[], None] = lambda: None) -> None:
-    await asyncio.gather(*(each.stop(hurry=hurry) for each in servers))
+class _Latest:
+    """When something last happened."""
+
+    def __init__(self) -> None:
+        self.at = float("-inf")
+
+    def note(self) -> None:
+        self.at = time.monotonic()
+
+
+def is_spare(where: Listening, wanted: Container[Listening]) -> bool:
+    """Whether it is IPv6 beside IPv4 that will do: many a machine has none."""
+    return where.host == "::" and replace(where, host="0.0.0.0") in wanted
+
+
+async def _stopped(
+    servers: Iterable[Server], hurry: Callable[[], None] = lambda: None, patience: float = GOODBYE_SECONDS
+) -> None:
+    await asyncio.gather(*(each.stop(hurry=hurry, patience=patience) for each in servers))
 
 
 def _place(where: Listening, zone: str, view: str = "", *, stream: bool) -> Place:

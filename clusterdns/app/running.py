@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clusterdns import __version__, config, own_log
 from clusterdns.app import certificates, front, network_files
@@ -21,32 +21,28 @@ from clusterdns.consolidation import Consolidating
 from clusterdns.events import Listed, Put
 from clusterdns.line_writer import LineWriter
 from clusterdns.objects import EndpointSlice, Service
-from clusterdns.server import Limits
+from clusterdns.server import GOODBYE_SECONDS, Limits
 from clusterdns.sources.manifests import Manifests
 from clusterdns.sources.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from clusterdns.config import Block, Config
+    from clusterdns.app.listeners import Prepared
+    from clusterdns.config import Block, Config, Listening
     from clusterdns.events import Event
     from clusterdns.http import Views
     from clusterdns.index import Index
     from clusterdns.objects import Object
     from clusterdns.sources.cluster import Cluster
+    from clusterdns.workers import Fed
 
-    Source: TypeAlias = Manifests | Cluster
+    Source: TypeAlias = Manifests | Cluster | Fed
 
 log = logging.getLogger("clusterdns")
 
 SOCKETS_PER_QUERY = 2
 """That waits for an upstream: the second is for the few of which one upstream did not answer in time."""
-
-QUIET_SECONDS = 0.5
-"""Without a query, at the end, until nobody is taken to ask us any more."""
-
-OVERTIME_SECONDS = 5.0
-"""How much longer than it is told to this server answers, at most, while it is still asked."""
 
 LONGEST_QUERY = 4096
 """Bytes, over TCP: as much as is read of a datagram."""
@@ -56,9 +52,23 @@ OWN_DESCRIPTORS = 50
 
 
 class Running:
-    """Everything that runs, as the settings have it."""
+    """Everything that runs, as the settings have it.
 
-    def __init__(self, settings: Config, stop: asyncio.Event) -> None:
+    listeners: makes them, told where the lines of the query log go.
+    source, behind: those that the settings name unless given.
+    shows: whether pages are shown, and a snapshot is kept: with workers one process does so for all.
+    """
+
+    def __init__(
+        self,
+        settings: Config,
+        stop: asyncio.Event,
+        listeners: Callable[[Callable[[str], None]], Listeners] = Listeners,
+        *,
+        source: Source | None = None,
+        behind: front.Front | None = None,
+        shows: bool = True,
+    ) -> None:
         self.settings = settings
         self.fault = ""
         """Why the configuration that was read last is not in effect."""
@@ -69,14 +79,15 @@ class Running:
         self.is_leaving = False
         """Whether whoever can ask another server should."""
         self.answering: list[Answering] = []
-        self.source: Source = build_source(settings)
+        self.source: Source = build_source(settings) if source is None else source
         self._stop = stop
         self._started = time.monotonic()
-        self.listeners = Listeners(self._write)
+        self.listeners = listeners(self._write)
+        self._shows = shows
         self._views: Views | None = None
         self._snapshot = contextlib.AsyncExitStack()
         self._snapshot_of: object = None
-        self._front = front.Front(settings)
+        self._front = front.Front(settings) if behind is None else behind
         self._read = certificates.fingerprints(read_at_start(settings))
         self._following: asyncio.Task[None] | None = None
         self._lines: LineWriter | None = None
@@ -96,14 +107,38 @@ class Running:
         told = await self.source.open()
         for index in indexes:
             index.apply(told)
-        prepared = self.listeners.prepared(answering, _limits(settings), self._front, counts=_shows_metrics(settings))
+        prepared = self._prepared(answering, settings, self._front)
         await self._open_pages(settings)
         await self.listeners.take(prepared)
         self._take_over(answering)
-        fields = {"version": __version__, "seconds": time.monotonic() - self._started}
-        log.info("clusterdns %(version)s, answering after %(seconds).2f s", fields)
         _settle(indexes, self._started)
         self._following = asyncio.create_task(self._follow(self.source))
+        await self.listeners.drop(prepared)
+        fields = {"version": __version__, "seconds": time.monotonic() - self._started}
+        log.info("clusterdns %(version)s, answering after %(seconds).2f s", fields)
+
+    def forked(
+        self, stop: asyncio.Event, listeners: Callable[[Callable[[str], None]], Listeners], source: Source
+    ) -> Running:
+        """The same in a process of its own: what is known is known there too, and goes on as that source says."""
+        made = Running(self.settings, stop, listeners, source=source, behind=self._front, shows=False)
+        made.answering, made._read = self.answering, self._read
+        return made
+
+    async def go_on(self) -> None:
+        """Answer, in a fork. Raises CannotListen."""
+        self._tell_as(self.settings)
+        prepared = self._prepared(self.answering, self.settings, self._front)
+        await self.listeners.take(prepared)
+        for each in self.answering:
+            each.take_up()
+            each.start(self.listeners.plain())
+        self._following = asyncio.create_task(self._follow(self.source))
+
+    def _prepared(
+        self, answering: Sequence[Answering], settings: Config, behind: front.Front
+    ) -> dict[Listening, Prepared]:
+        return self.listeners.prepared(answering, _limits(settings), behind, counts=_shows_metrics(settings))
 
     async def become(self, settings: Config) -> None:
         """Do as these settings say, without losing a query; if they can not be, nothing is changed.
@@ -122,8 +157,8 @@ class Running:
         for each in answering:
             await each.open()
         behind = front.Front(settings, self._front)
-        prepared = self.listeners.prepared(answering, _limits(settings), behind, counts=_shows_metrics(settings))
-        source = build_source(settings) if _origin(settings) != _origin(self.settings) else None
+        prepared = self._prepared(answering, settings, behind)
+        source = build_source(settings) if origin(settings) != origin(self.settings) else None
         try:
             told = await source.open() if source is not None else self._known()
             fresh = [each.index for each in answering if each.block.cluster and (each.is_new or source is not None)]
@@ -146,13 +181,13 @@ class Running:
         for each in before:
             each.rest()
             asyncio.get_running_loop().call_later(each.block.forward.seconds + 1, each.stop)
-        await self.listeners.drop(prepared)
-        await self._close_pages(settings)
-        await self._keep_snapshot(settings)
         if source is not None:
             await self._follow_instead(source)
         elif not isinstance(self.source, Manifests):
             await self.source.renew()
+        await self.listeners.drop(prepared)
+        await self._close_pages(settings)
+        await self._keep_snapshot(settings)
 
     def _known(self) -> list[Event]:
         """What the source has told."""
@@ -165,7 +200,7 @@ class Running:
 
     async def _open_pages(self, settings: Config) -> None:
         """Listen where pages shall be shown. Raises CannotListen."""
-        if pages := config.pages(settings):
+        if self._shows and (pages := config.pages(settings)):
             if self._views is None:
                 from clusterdns.app.views import build_views  # noqa: PLC0415 - it takes half a second
 
@@ -180,7 +215,8 @@ class Running:
     async def _keep_snapshot(self, settings: Config) -> None:
         """Keep what is known where these settings say."""
         indexes = _of_cluster(self.answering)
-        wanted = (settings.snapshot, kinds(settings)) if settings.snapshot and indexes else None
+        is_kept = bool(self._shows and settings.snapshot and indexes)
+        wanted = (settings.snapshot, kinds(settings)) if is_kept else None
         if wanted != self._snapshot_of:
             self._snapshot_of = wanted
             await self._snapshot.aclose()
@@ -195,25 +231,15 @@ class Running:
             return
         self.is_leaving = True
         log.info("going: queries are answered for %g s more", seconds)
-        asked = _Latest()
-        for server in self.listeners.servers.values():
-            server.leave(asked.note)
-        end = time.monotonic() + seconds
+        await self.listeners.linger(seconds, at_once)
 
-        def rest() -> float:
-            return min(max(end, asked.at + QUIET_SECONDS), end + OVERTIME_SECONDS) - time.monotonic()
-
-        while not at_once.is_set() and (wait := rest()) > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(at_once.wait(), wait)
-
-    async def stop(self) -> None:
-        """Answer what was asked, and end."""
+    async def stop(self, patience: float = GOODBYE_SECONDS) -> None:
+        """Answer what was asked, and end. patience: as Server.stop has it."""
         if self._following:
             self._following.cancel()
         for each in self.answering:
             each.rest()
-        await self.listeners.stop(self._hurry)
+        await self.listeners.stop(self._hurry, patience)
         self._hurry()
         if self._lines:
             self._lines.close()
@@ -231,8 +257,7 @@ class Running:
 
     def _take_over(self, answering: list[Answering]) -> None:
         self.answering = answering
-        for each in answering:
-            each.start(self.listeners.plain())
+        self.listeners.begin(answering)
 
     def _tell_as(self, settings: Config) -> None:
         """Write the log as these settings say."""
@@ -253,10 +278,17 @@ class Running:
     def note_fault(self) -> None:
         self.faults += 1
 
+    def tell_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """One line for what nobody waited for; the traceback is for whoever turns debugging on."""
+        self.note_fault()
+        fields = {"where": context["message"], "fault": context.get("exception")}
+        log.error("a fault in the program, please report it: %(where)s: %(fault)r", fields)
+        log.debug("the fault in full", exc_info=context.get("exception"))
+
     def _write(self, line: str) -> None:
         """Write a line about a query to standard output, as CoreDNS does."""
         if self._lines is None:
-            self._lines = LineWriter(sys.stdout.fileno(), _dropped)
+            self._lines = LineWriter(sys.stdout.fileno(), _dropped, shared=not self._shows)
         self._lines.write(line)
 
     @property
@@ -279,6 +311,7 @@ class Running:
                 were_synced = all(each.is_synced for each in indexes)
                 for index in indexes:
                     index.apply(events)
+                self.listeners.note_events(events)
                 if not were_synced:
                     _settle(indexes, self._started)
         except asyncio.CancelledError:
@@ -290,16 +323,6 @@ class Running:
 
 def _dropped(count: int, seconds: float) -> str:
     return f"[WARNING] {count} query log lines dropped in {seconds:.0f} s"
-
-
-class _Latest:
-    """When something last happened."""
-
-    def __init__(self) -> None:
-        self.at = float("-inf")
-
-    def note(self) -> None:
-        self.at = time.monotonic()
 
 
 class _Known:
@@ -355,7 +378,7 @@ def read_at_start(settings: Config) -> tuple[Path, ...]:
     return (*certificates.files(settings), *network_files.files(settings), *front.files(settings))
 
 
-def _origin(settings: Config) -> tuple[object, ...]:
+def origin(settings: Config) -> tuple[object, ...]:
     """The settings that a source is made of."""
     return (
         any(each.cluster for each in config.blocks(settings)), settings.manifests, settings.kubeconfig,

@@ -10,11 +10,11 @@ import os
 import signal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from clusterdns import config
+from clusterdns import config, processors
 from clusterdns.app.following import following
 from clusterdns.app.running import Running, read_at_start
 from clusterdns.config import Config
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from clusterdns.stamps import Stamp
+    from clusterdns.workers import Outside
 
 log = logging.getLogger("clusterdns")
 
@@ -49,11 +50,32 @@ class Loaded(Struct, frozen=True):
     """What files were looked for by: a new one may be a part of it."""
 
 
-async def serve(load: Callable[[], Loaded], pid_file: Path | None = None) -> None:
+def run(load: Callable[[], Loaded], pid_file: Path | None = None) -> None:
+    """Serve, as below, in a loop of its own; between two of its turns is where processes are forked."""
+    waiting: list[Callable[[], None]] = []
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+
+        def outside(act: Callable[[], None]) -> None:
+            waiting.append(act)
+            loop.stop()
+
+        serving = loop.create_task(serve(load, pid_file, outside))
+        serving.add_done_callback(lambda _: loop.stop())
+        while not serving.done():
+            loop.run_forever()
+            while waiting:
+                waiting.pop(0)()
+        serving.result()
+
+
+async def serve(load: Callable[[], Loaded], pid_file: Path | None, outside: Outside) -> None:
     """Serve until SIGTERM or SIGINT, and for as long after it as is set; a second one ends that.
 
     On SIGHUP, or when a file of the configuration changes, serve as it says then.
 
+    outside: does something where no loop runs, soon.
     Raises ManifestError, HostsError, ZoneFileError, NoCredentials, BadConfig and CannotListen before the first answer.
     """
     stop = asyncio.Event()
@@ -72,8 +94,8 @@ async def serve(load: Callable[[], Loaded], pid_file: Path | None = None) -> Non
     loaded = load()
     files = _Files()
     files.take(_watched(loaded), loaded.patterns)
-    running = Running(loaded.settings, stop)
-    loop.set_exception_handler(partial(_note_fault, running))
+    running = _running(loaded.settings, stop, outside)
+    loop.set_exception_handler(running.tell_fault)
     try:
         await running.start()
         if pid_file:
@@ -91,6 +113,14 @@ async def serve(load: Callable[[], Loaded], pid_file: Path | None = None) -> Non
         if pid_file:
             _forget_pid(pid_file)
     log.info("stopped")
+
+
+def _running(settings: Config, stop: asyncio.Event, outside: Outside) -> Running:
+    if processors.wanted(settings.workers) == 1:
+        return Running(settings, stop)
+    from clusterdns.app.manned import manned  # noqa: PLC0415 - most servers are one process
+
+    return manned(settings, stop, outside)
 
 
 def _write_pid(file: Path) -> None:
@@ -128,6 +158,8 @@ async def _reload(running: Running, load: Callable[[], Loaded], files: _Files, a
             running.fault = ""
             running.reloads += 1
             log.info("the configuration is read")
+            if running.listeners.crew is None and processors.wanted(loaded.settings.workers) > 1:
+                log.warning("workers: the one process that answers goes on alone until it is started again")
 
 
 def _loaded(load: Callable[[], Loaded], files: _Files) -> Loaded:
@@ -171,13 +203,3 @@ class _Files:
             if (known, matches) != (self._known, self._matches):
                 self._known, self._matches = known, matches
                 changed.set()
-
-
-def _note_fault(running: Running, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """One line for what nobody waited for; the traceback is for whoever turns debugging on."""
-    running.note_fault()
-    error = context.get("exception")
-    log.error(
-        "a fault in the program, please report it: %(where)s: %(fault)r", {"where": context["message"], "fault": error}
-    )
-    log.debug("the fault in full", exc_info=error)

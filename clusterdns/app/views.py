@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from clusterdns import config, names
 from clusterdns.app.plugins import plugins
 from clusterdns.http import Views
-from clusterdns.metrics import CacheState, Metrics, Part, Readings, Served, UpstreamState, Watch
+from clusterdns.metrics import CacheState, Metrics, Part, Readings, Served, UpstreamState, Watch, Workers
 from clusterdns.objects import EndpointSlice, Host, Namespace, Pod, Service
 from clusterdns.server import address_text
 from clusterdns.sources.manifests import Manifests
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from clusterdns.app.answering import Answering
     from clusterdns.app.listeners import Listeners
     from clusterdns.config import Block
+    from clusterdns.metrics import Reading
     from clusterdns.sources.cluster import Cluster
+    from clusterdns.workers import Crew, Fed
 
 
 class Running(Protocol):
     """What there is to show; blocks and source are others after a reload."""
 
     answering: list[Answering]
-    source: Manifests | Cluster
+    source: Manifests | Cluster | Fed
     listeners: Listeners
     fault: str
     faults: int
@@ -41,7 +43,26 @@ class Running(Protocol):
 
 def build_views(running: Running) -> Views:
     """The pages of all blocks."""
-    readings = Readings(
+    crew = running.listeners.crew
+    others = (lambda: None) if crew is None else crew.readings
+    metrics = Metrics(_readings(running), others)
+    gather = None if crew is None else crew.read
+    return Views(
+        lambda: _missing(running),
+        metrics.text,
+        lambda: running.fault,
+        gather=gather,
+        most_guests=config.MOST_GUESTS,
+    )
+
+
+def read(running: Running) -> Reading:
+    """The numbers of this process."""
+    return Metrics(_readings(running)).reading()
+
+
+def _readings(running: Running) -> Readings:
+    return Readings(
         objects=lambda: _objects(running.answering),
         names=lambda: {str(each): len(each.index.nodes) for each in running.answering},
         served=lambda: _served(running.listeners),
@@ -57,10 +78,12 @@ def build_views(running: Running) -> Views:
         watches=lambda: _watches(running.source),
         propagation=lambda: None if isinstance(running.source, Manifests) else running.source.propagation,
         programming=lambda: None if isinstance(running.source, Manifests) else running.source.programming,
+        workers=lambda: _workers(running.listeners.crew),
     )
-    return Views(
-        lambda: _missing(running), Metrics(readings).text, lambda: running.fault, most_guests=config.MOST_GUESTS
-    )
+
+
+def _workers(crew: Crew | None) -> Workers | None:
+    return None if crew is None else Workers(crew.size, crew.restarts)
 
 
 def _missing(running: Running) -> list[str]:
@@ -69,10 +92,11 @@ def _missing(running: Running) -> list[str]:
         return ["terminating"]
     source = running.source
     awaited = dict.fromkeys(kind for each in running.answering for kind in each.index.awaited)
+    unmanned = [] if running.listeners.crew is None else running.listeners.crew.missing()
     if not awaited:
-        return []
+        return unmanned
     troubles = [] if isinstance(source, Manifests) else [each.trouble for each in source.health if each.trouble]
-    return [*(f"{kind}: not listed yet" for kind in awaited), *dict.fromkeys(troubles)]
+    return [*(f"{kind}: not listed yet" for kind in awaited), *dict.fromkeys(troubles), *unmanned]
 
 
 def _objects(answering: Sequence[Answering]) -> dict[str, int]:
@@ -82,7 +106,7 @@ def _objects(answering: Sequence[Answering]) -> dict[str, int]:
     return counts | {Host.__name__: sum(each.index.count(Host) for each in answering)}
 
 
-def _watches(source: Manifests | Cluster) -> list[Watch]:
+def _watches(source: Manifests | Cluster | Fed) -> list[Watch]:
     if isinstance(source, Manifests):
         return []
     now = time.monotonic()

@@ -34,6 +34,11 @@ def families(readings: Readings) -> Iterator[Metric]:
     yield from _watches(readings.watches())
     yield from _caches(readings.caches())
     yield from _upstreams(readings.upstreams())
+    workers = readings.workers()
+    if workers is not None:
+        yield gauge("clusterdns_workers", "Processes that answer queries.", "", {(): workers.count})
+        text = "Processes that were started in the place of one that had ended."
+        yield counter("clusterdns_worker_restarts", text, "", {(): workers.restarts})
     propagation = readings.propagation()
     if propagation is not None:
         text = "From the bytes of a change to the changed answer."

@@ -73,6 +73,13 @@ class UpstreamState(Struct, frozen=True):
     tally: UpstreamTally
 
 
+class Workers(Struct, frozen=True):
+    """The processes that answer queries."""
+
+    count: int
+    restarts: int
+
+
 class Readings(Struct, frozen=True):
     """Where the numbers are read."""
 
@@ -94,3 +101,5 @@ class Readings(Struct, frozen=True):
     watches: Callable[[], Sequence[Watch]] = tuple
     propagation: Callable[[], Durations | None] = lambda: None
     programming: Callable[[], Durations | None] = lambda: None
+    workers: Callable[[], Workers | None] = lambda: None
+    """None if this process answers by itself."""

@@ -6,6 +6,8 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, TypeAlias
 
+from clusterdns.server.binding import leave
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -40,6 +42,8 @@ class Datagrams:
     def finish(self) -> None:
         """Answer what has come in so far, and no more."""
         self._loop.remove_reader(self._socket)
+        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):
+            leave(self._socket)
         self._answer_all()
 
     def close(self) -> None:

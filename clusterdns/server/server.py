@@ -52,9 +52,10 @@ class Server:
         self._is_leaving = False
         self._note: Callable[[], None] = lambda: None
 
-    async def start(self, addresses: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    async def start(self, addresses: Sequence[tuple[str, int]], *, shared: bool = False) -> list[tuple[str, int]]:
         """Listen on all of these addresses, or on none of them; port 0 takes a free one.
 
+        shared: whether other processes may listen there as well.
         Returns the addresses as they are bound. Raises CannotListen.
         """
         loop = asyncio.get_running_loop()
@@ -66,9 +67,9 @@ class Server:
         try:
             for host, port in addresses:
                 if self._tls:
-                    streams.append(bind_stream(host, port))
+                    streams.append(bind_stream(host, port, shared=shared))
                 else:
-                    udp, tcp = bind(host, port)
+                    udp, tcp = bind(host, port, shared=shared)
                     datagrams.append(udp)
                     streams.append(tcp)
         except CannotListen:
@@ -115,10 +116,11 @@ class Server:
         for connection in list(self._connections):
             connection.leave()
 
-    async def stop(self, *, hurry: Callable[[], None] = lambda: None) -> None:
+    async def stop(self, *, hurry: Callable[[], None] = lambda: None, patience: float = GOODBYE_SECONDS) -> None:
         """Close every socket once what was asked is answered; a client that is slow to read it gets a moment.
 
         hurry: is called when replies have been waited for long enough; they must be there soon after that.
+        patience: how long that is, in seconds.
         """
         if self._sweeper:
             self._sweeper.cancel()
@@ -131,7 +133,7 @@ class Server:
         for connection in list(self._connections):
             connection.end_with_an_answer()
         await self._let_go(GOODBYE_SECONDS / 2)
-        await self._to_come.kept(GOODBYE_SECONDS)
+        await self._to_come.kept(patience)
         for datagrams in self._datagrams:
             datagrams.finish()
         hurry()

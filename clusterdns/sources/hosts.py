@@ -75,6 +75,8 @@ class Hosts:
         self._lines = "\n".join(" ".join(each.splitlines()) for each in lines).encode()
         self._known: _Names = {}
         """What was handed over."""
+        self.is_telling = False
+        """Whether a change was read, and a part of it is yet to be handed over."""
 
     async def open(self) -> list[Event]:
         """All names, as one Listed. Raises HostsError with all that is wrong with the lines, and with reading files."""
@@ -94,7 +96,17 @@ class Hosts:
         self._known = await self._all()
         if self._files:
             log.info("%d hosts files read: %d names", len(self._files), len(self._known))
-        return [Listed(Host, tuple(self._known.values()))]
+        return [self.listed()]
+
+    def listed(self) -> Listed:
+        """All names that were handed over, or are about to be."""
+        return Listed(Host, tuple(self._known.values()))
+
+    def look_anew(self) -> None:
+        """Read all files again at the next look: whoever was about to tell what has changed is not here any more."""
+        self.is_telling = False
+        for file in self._files:
+            file.content, file.stamp = b"", None
 
     async def changes(self) -> AsyncGenerator[list[Event], None]:
         """The difference to what was handed over, in slices, each time that there is one, without end."""
@@ -103,6 +115,7 @@ class Hosts:
             if any([await self._reread(file) for file in self._files]):
                 async for events in self._difference(await self._all()):
                     yield events
+                self.is_telling = False
 
     async def _reread(self, file: _File) -> bool:
         """Whether the file has another content than before."""
@@ -117,6 +130,7 @@ class Hosts:
         _note(file, "")
         changed = content != file.content
         file.content = content
+        self.is_telling = self.is_telling or changed
         return changed
 
     async def _all(self) -> _Names:

@@ -106,7 +106,7 @@ class ZoneFiles:
         if troubles:
             raise ZoneFileError("\n".join(troubles))
         await self._look(self._folders)
-        return self._served()
+        return self.served()
 
     async def changes(self) -> AsyncGenerator[list[ServedZone], None]:
         """All zones, each time that there is a change, without end."""
@@ -117,10 +117,13 @@ class ZoneFiles:
             known = [each for each in self._found.values() if each.file.followed]
             changed = [await self._reread(each) for each in (*followed, *known)]
             if await self._look(folders) or any(changed):
-                yield self._served()
+                yield self.served()
 
-    def _served(self) -> list[ServedZone]:
-        """Those of the folders first: a file that is named takes the place of one that was found."""
+    def served(self) -> list[ServedZone]:
+        """All zones, as they were read last.
+
+        Those of the folders come first: a file that is named takes the place of one that was found.
+        """
         read = [each for each in self._found.values() if None not in each.zones.values()]
         return [
             ServedZone(name, zone, held.file.fall_through, held.file.ttl, held.file.negative_ttl)

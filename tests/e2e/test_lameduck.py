@@ -14,7 +14,7 @@ import pytest
 from balanced import Backend, Clients, Rates
 from serving import EXAMPLE, Serving, eventually, free_port, needs_ipv6
 
-from clusterdns.app.running import OVERTIME_SECONDS
+from clusterdns.app.listeners import OVERTIME_SECONDS
 from clusterdns.server import address_text
 
 if TYPE_CHECKING:
