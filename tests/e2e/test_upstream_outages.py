@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import time
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,24 +104,28 @@ class TestSilence:
         eventually(lambda: not ask(at(server), names(1)[0]).rcode(), "answers")
 
     def test_cluster_names_keep_their_speed(self, upstream: Faulty, serve: Serve, tmp_path: Path) -> None:
-        """While 1,000 queries hang; by the best of some rounds, since the machine has other things to do as well."""
+        """While 1,000 queries hang; in CPU time, since the machine has other things to do as well."""
         upstream.behaviour = silent
         server = forwarding(serve, tmp_path, upstream, in_flight=2000, try_seconds=30, seconds=60)
-        cluster = [dns.message.make_query(CLUSTER_NAME, "A").to_wire()] * 1000
+        cluster = [dns.message.make_query(CLUSTER_NAME, "A").to_wire()] * 5000
 
-        def seconds() -> float:
-            started = time.perf_counter()
+        def nanoseconds() -> int:
+            before = cpu_nanoseconds(server.process.pid)
             replies = over_udp(at(server), cluster)
-            took = time.perf_counter() - started
-            assert [data(dns.message.from_wire(each or b"")) for each in replies[::100]] == [[CLUSTER_ADDRESS]] * 10
+            assert [data(dns.message.from_wire(each or b"")) for each in replies[::500]] == [[CLUSTER_ADDRESS]] * 10
             assert None not in replies
-            return took
+            return cpu_nanoseconds(server.process.pid) - before
 
-        alone = min(seconds() for _ in range(5))
+        alone = nanoseconds()
         hanging = [dns.message.make_query(each, "A").to_wire() for each in names(1000)]
         assert over_udp(at(server), hanging, window=50, seconds=0.01) == [None] * 1000
         eventually(lambda: len(upstream.queries) >= 1000, "they hang")
-        assert min(seconds() for _ in range(5)) < 3 * alone
+        assert nanoseconds() < 3 * alone
+
+
+def cpu_nanoseconds(pid: int) -> int:
+    """What a process of one thread has had so far (proc_pid_schedstat(5))."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
 class TestStaleAnswers:
@@ -170,6 +173,7 @@ class TestStaleAnswers:
         assert reply.rcode() == dns.rcode.NXDOMAIN
         assert extended_errors(reply) == [EDE_STALE_NXDOMAIN]
         for name in ("www.example", "none.example"):
+            eventually(lambda: ask(at(strict), name).rcode() == dns.rcode.SERVFAIL, "its time is over")  # noqa: B023
             expect_failure(ask(at(strict), name, use_edns=0))
 
 
