@@ -169,7 +169,7 @@ class _SlowWay:
         try:
             query = read_query(packet)
         except FormatError as error:
-            log.warning("a malformed query from %(client)s: %(error)s", {"client": client[0], "error": error})
+            log.warning("a malformed query from %(client)s: %(reason)s", {"client": client[0], "reason": error})
             return wire.write_error(packet)
         if query.is_response:
             return None
