@@ -90,6 +90,7 @@ class TestFollowing:
             return await look(file)
 
         monkeypatch.setattr(made.hosts, "_reread", fail)
+        made.take_in()
         made.start([])
         (tmp_path / "hosts").write_text("192.0.2.77 nas.example\n192.0.2.8 new.example\n")
         try:
