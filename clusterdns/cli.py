@@ -91,6 +91,12 @@ _OPTIONS = (
         help="How many processes answer; auto: one for each processor that may be used.  [default: 1]",
     ),
     click.option(
+        "--admin",
+        metavar="PATH|ADDRESS:PORT",
+        help="Where commands ask what this server knows: a Unix socket, a port of the loopback, or none."
+        "  [default: auto]",
+    ),
+    click.option(
         "--lameduck",
         "lameduck_seconds",
         envvar="CLUSTERDNS_LAMEDUCK",

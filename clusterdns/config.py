@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import Struct, field
 
-from clusterdns import names, selectors
+from clusterdns import admin, names, selectors
+from clusterdns.admin import AUTOMATIC
 from clusterdns.around import (
     acl,
     dns64,
@@ -585,6 +586,10 @@ class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     http_metrics: tuple[str, ...] = ()
     """The same for /metrics."""
 
+    admin: str = AUTOMATIC
+    """Where commands ask this server what it knows: the path of a Unix socket, a port of a loopback address, or none.
+    auto: $XDG_RUNTIME_DIR/clusterdns.sock, or else /run/clusterdns/admin.sock, where that can be made."""
+
     lameduck_seconds: float = 0.0
     """How long queries are still answered after SIGTERM, while /ready says no: those who ask hear late that we go.
     While queries still come then, up to 5 more."""
@@ -926,6 +931,7 @@ def _shared_faults(config: Config) -> Iterator[str]:
         ("http-health", config.http_health, listen_address),
         ("http-ready", config.http_ready, listen_address),
         ("http-metrics", config.http_metrics, listen_address),
+        ("admin", (config.admin,), admin.parse),
     )
     yield from _out_of_bounds(
         *(("log-consolidate.seconds", each.seconds, 0.001, 86400) for each in config.log_consolidate)

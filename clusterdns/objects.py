@@ -7,6 +7,7 @@ array that an API server sends as `null` is an empty one. All are frozen: a chan
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeAlias
 
 from msgspec import Struct, field
@@ -32,6 +33,12 @@ class Metadata(_Part, frozen=True):
     deletion_timestamp: str | None = None
 
 
+class DatedMetadata(Metadata, frozen=True):
+    """That of the kinds of which there are few: a hundred thousand pods would pay for a date that nobody asks for."""
+
+    creation_timestamp: datetime | None = None
+
+
 class _Object(Struct, frozen=True, rename="camel", gc=False):
     metadata: Metadata
 
@@ -43,9 +50,15 @@ class _Object(Struct, frozen=True, rename="camel", gc=False):
     def labels(self) -> dict[str, str]:
         return self.metadata.labels or {}
 
+    @property
+    def created(self) -> float | None:
+        """Seconds since the epoch; None if that is not kept, or nobody said it."""
+        when = self.metadata.creation_timestamp if isinstance(self.metadata, DatedMetadata) else None
+        return None if when is None else when.timestamp()
+
 
 class Namespace(_Object, frozen=True):
-    pass
+    metadata: DatedMetadata
 
 
 class ServicePort(_Part, frozen=True):
@@ -53,6 +66,7 @@ class ServicePort(_Part, frozen=True):
     name: str = ""
     protocol: str = "TCP"
     target_port: int | str | None = None
+    node_port: int = 0
 
 
 class ServiceSpec(_Part, frozen=True):
@@ -84,6 +98,7 @@ class ServiceStatus(_Part, frozen=True):
 
 
 class Service(_Object, frozen=True):
+    metadata: DatedMetadata
     spec: ServiceSpec = ServiceSpec()
     status: ServiceStatus | None = None
 

@@ -305,13 +305,13 @@ class TestPods:
             assert asked == {"httpGet": {"path": path, "port": port} | host}
 
     @pytest.mark.parametrize("folder", FOLDERS)
-    def test_only_the_state_can_be_written(self, folder):
+    def test_only_the_state_and_the_admin_socket_can_be_written(self, folder):
         writable = {
             each["name"]: each["mountPath"] for each in server(folder)["volumeMounts"] if not each.get("readOnly")
         }
-        assert writable == {"clusterdns-state": "/var/lib/clusterdns"}
-        (volume,) = (each for each in pod(folder)["volumes"] if each["name"] == "clusterdns-state")
-        assert set(volume) == {"name", "emptyDir"}
+        assert writable == {"clusterdns-state": "/var/lib/clusterdns", "clusterdns-run": "/run/clusterdns"}
+        volumes = [each for each in pod(folder)["volumes"] if each["name"] in writable]
+        assert [set(each) for each in volumes] == [{"name", "emptyDir"}] * 2
 
 
 class TestBase:
@@ -423,7 +423,7 @@ class TestReplacingCoreDNS:
         volumes = {each["name"]: each for each in at(merged, "spec.template.spec.volumes")}
         assert volumes["config-volume"] == at(yaml.safe_load(COREDNS), "spec.template.spec.volumes.0")
         mounts = [each["mountPath"] for each in at(merged, "spec.template.spec.containers.0.volumeMounts")]
-        assert sorted(mounts) == ["/etc/coredns", "/var/lib/clusterdns"]
+        assert sorted(mounts) == ["/etc/coredns", "/run/clusterdns", "/var/lib/clusterdns"]
         assert not any(each["kind"] == "ConfigMap" for each in rendered("overlays/replace-coredns"))
 
     def test_lameduck_is_the_corefile_s(self, merged):

@@ -2,13 +2,16 @@
 
 This is the one place where parts are put together: a source feeds the indexes, an index answers, the server asks.
 
-    indexes, routes,           ->  answering  ->  views, listeners  ->  running      ->  serving
-    certificates, network files    one block      pages, sockets        all blocks,      from the first configuration
-    what a block is made of                                             their source     to the last signal
+    indexes, routes,           ->  answering  ->  views, listeners,  ->  running      ->  serving
+    certificates, network files    one block      admin                  all blocks,      from the first configuration
+    what a block is made of                       pages, sockets         their source     to the last signal
+
+    reading: what commands read without a server
 """
 
+from clusterdns.app import reading
 from clusterdns.app.answering import Answering
 from clusterdns.app.running import build_source
 from clusterdns.app.serving import Loaded, run
 
-__all__ = ["Answering", "Loaded", "build_source", "run"]
+__all__ = ["Answering", "Loaded", "build_source", "reading", "run"]

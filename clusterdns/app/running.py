@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clusterdns import __version__, config, own_log
 from clusterdns.app import certificates, front, network_files
+from clusterdns.app.admin import Admin
 from clusterdns.app.answering import Answering
 from clusterdns.app.indexes import kinds
 from clusterdns.app.listeners import Listeners
@@ -85,6 +86,7 @@ class Running:
         self.listeners = listeners(self._write)
         self._shows = shows
         self._views: Views | None = None
+        self._admin = Admin(self)
         self._snapshot = contextlib.AsyncExitStack()
         self._snapshot_of: object = None
         self._front = front.Front(settings) if behind is None else behind
@@ -110,6 +112,7 @@ class Running:
         prepared = self._prepared(answering, settings, self._front)
         await self._open_pages(settings)
         await self.listeners.take(prepared)
+        self._open_admin(settings)
         self._take_over(answering)
         _settle(indexes, self._started)
         self._following = asyncio.create_task(self._follow(self.source))
@@ -160,20 +163,22 @@ class Running:
         prepared = self._prepared(answering, settings, behind)
         source = build_source(settings) if origin(settings) != origin(self.settings) else None
         try:
-            told = await source.open() if source is not None else self._known()
+            told = await source.open() if source is not None else self.known()
             fresh = [each.index for each in answering if each.block.cluster and (each.is_new or source is not None)]
             for index in fresh:
                 await _fill(index, told)
             await self._open_pages(settings)
+            self._open_admin(settings)
             # From here on the loop has no turn until all is in place: neither a query nor an event may fall between.
             await self.listeners.take(prepared)
         except BaseException:
             await self._close_pages(self.settings)
+            await self._admin.close_others(self.settings.admin)
             if source is not None and not isinstance(source, Manifests):
                 await source.close()
             raise
         for index in fresh:
-            index.apply(told if source is not None else self._known())
+            index.apply(told if source is not None else self.known())
         self._read, self._front = found, behind
         before, self.settings = self.answering, settings
         self._take_over(answering)
@@ -183,14 +188,16 @@ class Running:
             asyncio.get_running_loop().call_later(each.block.forward.seconds + 1, each.stop)
         if source is not None:
             await self._follow_instead(source)
+            self._admin.tell(told)
         elif not isinstance(self.source, Manifests):
             await self.source.renew()
         await self.listeners.drop(prepared)
         await self._close_pages(settings)
+        await self._admin.close_others(settings.admin)
         await self._keep_snapshot(settings)
 
-    def _known(self) -> list[Event]:
-        """What the source has told."""
+    def known(self) -> list[Event]:
+        """All that the source has told, a Listed for each kind."""
         indexes = _of_cluster(self.answering)
         return [
             Listed(kind, _objects(indexes, kind))
@@ -206,6 +213,11 @@ class Running:
 
                 self._views = build_views(self)
             await self._views.open(pages, config.dispensable_pages(settings))
+
+    def _open_admin(self, settings: Config) -> None:
+        """Listen where commands ask; of several processes one does. Raises CannotListen."""
+        if self._shows:
+            self._admin.open(settings.admin)
 
     async def _close_pages(self, settings: Config) -> None:
         """Show pages where these settings say, and nowhere else."""
@@ -246,6 +258,7 @@ class Running:
         self._consolidate(Consolidating(()))
         if self._views is not None:
             await self._views.stop()
+        await self._admin.stop()
         await self._snapshot.aclose()
         if self._following:
             with contextlib.suppress(asyncio.CancelledError):
@@ -312,6 +325,7 @@ class Running:
                 for index in indexes:
                     index.apply(events)
                 self.listeners.note_events(events)
+                self._admin.tell(events)
                 if not were_synced:
                     _settle(indexes, self._started)
         except asyncio.CancelledError:

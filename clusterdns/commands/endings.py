@@ -25,3 +25,13 @@ class WrongUse(Ending):
 
 class NobodyToAsk(Ending):
     exit_code = 3
+
+
+class NotFound(Ending):
+    exit_code = NO
+
+
+class NotStarted(Ending):
+    """As shells have it."""
+
+    exit_code = 127

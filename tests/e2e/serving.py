@@ -27,6 +27,7 @@ REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = REPOSITORY / "config" / "example"
 COMMAND = (sys.executable, "-m", "clusterdns")
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "CLUSTERDNS_LOG_FORMAT": "text"}
+ENVIRONMENT["CLUSTERDNS_ADMIN"] = "none"  # the usual place is one for the whole machine
 ENVIRONMENT.pop("KUBERNETES_SERVICE_HOST", None)  # where the tests run in a pod, it is not that cluster that is meant
 
 DEADLINE = 10.0

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from serving import COMMAND, ENVIRONMENT
+from serving import COMMAND, ENVIRONMENT, EXAMPLE
 
 if TYPE_CHECKING:
     from tests.e2e.serving import Serving
 
 README = Path(__file__).parents[2] / "README.md"
-ASKING = ("dig @127.0.0.1 -p 1053", "nslookup -port=1053", "clusterdns lookup", "clusterdns resolv-conf")
+READING = ("services", "endpoints", "env")
+ASKING = (
+    "dig @127.0.0.1 -p 1053", "nslookup -port=1053", "clusterdns lookup", "clusterdns resolv-conf",
+    *(f"clusterdns {each} " for each in READING),
+)  # fmt: skip
 
 
 def sessions() -> list[tuple[str, list[str]]]:
@@ -47,6 +51,8 @@ def test_the_output_is_the_real_one(example: Serving, command: str, printed: lis
     program = [*COMMAND, *arguments] if name == "clusterdns" else [name, *arguments]
     if arguments[0] == "lookup":
         program += ["--server", f"127.0.0.1:{example.port}"]
+    if arguments[0] in READING:
+        program += ["--manifests", str(EXAMPLE)]
     run = subprocess.run(program, capture_output=True, text=True, timeout=20, check=True, env=ENVIRONMENT)
     lines = {comparable(line.replace(str(example.port), "1053")) for line in run.stdout.splitlines()}
     assert [line for line in printed if comparable(line) not in lines] == []

@@ -53,6 +53,10 @@ class Resource(Struct, frozen=True):
     name: str
     """As rights are written: `services`, `endpointslices.discovery.k8s.io`."""
 
+    def within(self, namespace: str) -> Resource:
+        version, _, plural = self.path.rpartition("/")
+        return replace(self, path=f"{version}/namespaces/{namespace}/{plural}")
+
 
 RESOURCES = (
     Resource(Namespace, "/api/v1/namespaces", "namespaces"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from clusterdns.events import Event
-    from clusterdns.sources.cluster.following import Health, Heard
+    from clusterdns.sources.cluster.following import Health, Heard, Resource
 
 log = logging.getLogger("clusterdns.cluster")
 
@@ -44,6 +44,14 @@ class Selection(Struct, frozen=True):
         labels = self.namespace_labels if kind is Namespace else self.labels
         fields = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown" if kind is Pod else ""
         return {k: v for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v}
+
+    def resources(self) -> list[Resource]:
+        """What is asked for: of a single namespace only that, since there may be the right to no more."""
+        found = [each for each in RESOURCES if each.kind in self.kinds]
+        if len(self.namespaces) == 1 and Namespace not in self.kinds:
+            (namespace,) = self.namespaces
+            return [each.within(namespace) for each in found]
+        return found
 
     def admit(self, events: Iterable[Event]) -> list[Event]:
         """Those events that speak of a selected namespace."""
@@ -73,8 +81,7 @@ class Cluster:
         self._selection = selection
         self._following = [
             Following(each, self._connection, patience, selection.selectors(each.kind))
-            for each in RESOURCES
-            if each.kind in selection.kinds
+            for each in selection.resources()
         ]
         self.propagation = Durations(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
         """From the bytes of a change to the changed answer."""

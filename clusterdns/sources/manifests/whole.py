@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from clusterdns.objects import Endpoints, EndpointSlice, Key, Metadata, Namespace, Object, Pod, Service
+from clusterdns.objects import DatedMetadata, Endpoints, EndpointSlice, Key, Namespace, Object, Pod, Service
 from clusterdns.sources.manifests import cluster_ips
 from clusterdns.sources.manifests.endpoint_slices import endpoint_slices
 from clusterdns.sources.manifests.files import Fault, Found, describe
@@ -61,7 +61,7 @@ def compiled(contents: Contents, service_cidrs: Sequence[str]) -> tuple[Objects,
     )
     # Whoever writes no Namespace at all leaves them to us; whoever writes one means that there are no others.
     namespaces = [each for each in given if isinstance(each, Namespace)] or [
-        Namespace(Metadata(name=name)) for name in sorted({each.metadata.namespace for each in given})
+        Namespace(DatedMetadata(name=name)) for name in sorted({each.metadata.namespace for each in given})
     ]
     objects: list[Object] = [*namespaces, *services, *slices, *pods]
     return {(type(each), each.key): each for each in objects}, conflicts
