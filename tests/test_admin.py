@@ -176,7 +176,7 @@ class Known:
 
 @asynccontextmanager
 async def shown(known: Known, setting: str) -> AsyncIterator[Admin]:
-    shown = Admin(known)
+    shown = Admin(known, {})
     shown.open(setting)
     try:
         yield shown

@@ -37,8 +37,11 @@ class Running(Protocol):
 
 
 class Admin:
-    def __init__(self, running: Running) -> None:
+    """pages: those beside the objects, by path."""
+
+    def __init__(self, running: Running, pages: Mapping[str, Page]) -> None:
         self._running = running
+        self._pages = {"/objects": self._objects, **pages}
         self._doors: dict[str, _Door] = {}
         """By setting."""
         self._hearers: set[asyncio.Queue[Sequence[Event]]] = set()
@@ -48,7 +51,7 @@ class Admin:
         if setting not in self._doors:
             socket_ = opened(setting)
             if socket_ is not None:
-                self._doors[setting] = _Door(socket_, {"/objects": self._objects})
+                self._doors[setting] = _Door(socket_, self._pages)
                 log.info("admin: %s", socket_.place)
 
     async def close_others(self, setting: str) -> None:
@@ -92,13 +95,11 @@ class Admin:
 
 
 def _kinds(text: str) -> frozenset[type[KubernetesObject]]:
-    from clusterdns.http import WrongQuestion  # noqa: PLC0415 - whoever asks has loaded it
-
     if not text:
         return frozenset({Service, EndpointSlice})
     unknown = [each for each in text.split(",") if each not in KINDS]
     if unknown:
-        raise WrongQuestion(f"kinds: {', '.join(unknown)}: expected some of {', '.join(KINDS)}")
+        raise ValueError(f"kinds: {', '.join(unknown)}: expected some of {', '.join(KINDS)}")
     return frozenset(KINDS[each] for each in text.split(","))
 
 

@@ -61,6 +61,10 @@ class Listeners:
         self.bound: dict[Listening, tuple[str, int]] = {}
         """Where we listen, as it is bound."""
         self._write = write
+        self._prepared: dict[Listening, Prepared] = {}
+        """What answers where."""
+        self._looking: Callable[[Respond], Respond] | None = None
+        self._is_leaving = False
         self.traffic = Traffic()
         self.crew: Crew | None = None
         """The processes that answer in the place of this one."""
@@ -153,10 +157,11 @@ class Listeners:
                 await _stopped(made.values())
                 raise
             made[where], self.bound[where] = server, bound
-        for where in prepared.keys() & self.servers.keys():
-            new = prepared[where]
-            self.servers[where].swap(new.over_udp, new.over_tcp, new.limits, new.tls)
         self.servers |= made
+        self._prepared |= prepared
+        for where in prepared.keys() & self.servers.keys():
+            if where not in made or self._looking is not None:
+                self._swap(where)
         if self.shared is None:
             self.tell(filter(made.__contains__, prepared))
 
@@ -177,16 +182,28 @@ class Listeners:
     def note_events(self, events: Sequence[Event]) -> None:
         """The indexes have been told this: those who answer in this process need not hear of it."""
 
+    def look(self, looking: Callable[[Respond], Respond] | None) -> None:
+        """Let this stand around all that answers, until it is None."""
+        self._looking = looking
+        if not self._is_leaving:  # else who still asks is being looked at
+            for where in self.servers:
+                self._swap(where)
+
+    def _swap(self, where: Listening) -> None:
+        looking, new = self._looking or _as_it_is, self._prepared[where]
+        self.servers[where].swap(looking(new.over_udp), looking(new.over_tcp), new.limits, new.tls)
+
     async def drop(self, kept: Iterable[Listening]) -> None:
         """Answer what was asked on other addresses, and listen there no more."""
         dropped = self.servers.keys() - set(kept)
         for where in dropped:
-            del self.bound[where]
+            del self.bound[where], self._prepared[where]
         await _stopped([self.servers.pop(where) for where in dropped])
 
     async def linger(self, seconds: float, at_once: asyncio.Event) -> None:
         """Answer until those who ask have heard that we go, or until `at_once`."""
         asked = _Latest()
+        self._is_leaving = True
         for server in self.servers.values():
             server.leave(asked.note)
         end = time.monotonic() + seconds
@@ -216,6 +233,10 @@ class _Latest:
 def is_spare(where: Listening, wanted: Container[Listening]) -> bool:
     """Whether it is IPv6 beside IPv4 that will do: many a machine has none."""
     return where.host == "::" and replace(where, host="0.0.0.0") in wanted
+
+
+def _as_it_is(respond: Respond) -> Respond:
+    return respond
 
 
 async def _stopped(

@@ -18,6 +18,7 @@ from clusterdns.app.admin import Admin
 from clusterdns.app.answering import Answering
 from clusterdns.app.indexes import kinds
 from clusterdns.app.listeners import Listeners
+from clusterdns.app.top import Top
 from clusterdns.consolidation import Consolidating
 from clusterdns.events import Listed, Put
 from clusterdns.line_writer import LineWriter
@@ -86,7 +87,7 @@ class Running:
         self.listeners = listeners(self._write)
         self._shows = shows
         self._views: Views | None = None
-        self._admin = Admin(self)
+        self._admin = Admin(self, {"/top": Top(self).reports})
         self._snapshot = contextlib.AsyncExitStack()
         self._snapshot_of: object = None
         self._front = front.Front(settings) if behind is None else behind

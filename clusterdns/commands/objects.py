@@ -64,6 +64,24 @@ def with_origin(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def with_server(command: Callable[..., None]) -> Callable[..., None]:
+    """The option for those that only a server can answer."""
+    given: Callable[..., None] = _SERVER(command)
+    return given
+
+
+def of_server(server: str) -> Origin:
+    return Origin(server=server)
+
+
+_SERVER: Callable[[Any], Any] = click.option(
+    "--admin",
+    default=admin.AUTOMATIC,
+    envvar="CLUSTERDNS_ADMIN",
+    metavar="PATH|ADDRESS:PORT",
+    help="The admin socket of the server to ask.  [default: where serve has it]",
+)
+
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--manifests",
@@ -73,13 +91,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option("--kubeconfig", default="", metavar="FILE", help="Ask the cluster that this file leads to."),
     click.option("--context", default="", metavar="NAME", help="The context of that file.  [default: its current one]"),
-    click.option(
-        "--admin",
-        default=admin.AUTOMATIC,
-        envvar="CLUSTERDNS_ADMIN",
-        metavar="PATH|ADDRESS:PORT",
-        help="The admin socket of the server to ask.  [default: where serve has it]",
-    ),
+    _SERVER,
 )
 
 

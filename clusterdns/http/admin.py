@@ -13,16 +13,12 @@ if TYPE_CHECKING:
     import socket
 
 Page: TypeAlias = Callable[[Mapping[str, str]], AsyncGenerator[bytes, None]]
-"""From the query of a URL to the lines of the answer. Raises WrongQuestion before the first."""
+"""From the query of a URL to the lines of the answer. Raises ValueError before the first, if it can not be."""
 
 GOODBYE_SECONDS = 0.2
 """For those who are still reading when the server ends."""
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", None})
-
-
-class WrongQuestion(Exception):
-    """It can not be answered; the message says why."""
 
 
 async def serve(socket_: socket.socket, pages: Mapping[str, Page]) -> web.AppRunner:
@@ -50,12 +46,13 @@ async def _show(page: Page, request: web.Request) -> web.StreamResponse:
     async with aclosing(page(request.query)) as lines:
         try:
             first = await anext(lines, b"")
-        except WrongQuestion as error:
+        except ValueError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "application/x-ndjson"})
         with suppress(ConnectionResetError):  # whoever has read enough goes
             await response.prepare(request)
-            await response.write(first)
+            if first:
+                await response.write(first)
             async for line in lines:
                 await response.write(line)
     return response
