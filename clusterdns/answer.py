@@ -28,7 +28,7 @@ from clusterdns.nodes import (
     ServiceName,
     ZonalName,
 )
-from clusterdns.records import Answer, Question, Rcode, Reason, ReasonCode, Record, Srv, Type
+from clusterdns.records import Answer, Lacking, Question, Rcode, Reason, ReasonCode, Record, Srv, Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -337,18 +337,26 @@ def _reason_for_nothing(node: Nothing) -> Reason | None:
     match node.encloser:
         case PodNamespace(namespace=namespace):
             return Reason(f"no such address of a pod in namespace {namespace}")
-        case EmptyNonTerminal(lacks=lacks) if lacks:
-            return Reason(f"no {lacks} of this name in {names.to_text(node.name)}")
+        case EmptyNonTerminal(lacks="Service") as namespace:
+            label = names.labels(namespace.name)[0].decode("ascii", "replace")
+            return _lacking("Service", f"namespace {label}", namespace)
+        case EmptyNonTerminal(lacks=lacks) as parent if lacks:
+            return _lacking(lacks, names.to_text(parent.name), parent)
         case ServiceName() as service:
             return Reason(f"Service {_called(service)} has no port and no ready endpoint of this name")
         case ExposedService() as service:
             return Reason(f"Service {_called(service)} has no port of this name")
         case Apex(zone=zone) if zone.external is not None and not zone.is_reverse:
-            return Reason(f"no namespace of this name in {names.to_text(zone.name)}")
+            return _lacking("namespace", names.to_text(zone.name), node.encloser)
         case Apex(zone=zone) if zone.is_reverse:
             return Reason("no Service and no ready endpoint has this address")
         case _:
             return None
+
+
+def _lacking(what: str, where: str, parent: Node) -> Lacking:
+    text = f"no {what} of this name in {where}"
+    return Lacking(text, parent=parent.name, before=f"no {what} '", after=f"' in {where}")
 
 
 def _reason_for_not_ready(node: ServiceName) -> Reason:

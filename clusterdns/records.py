@@ -77,6 +77,17 @@ class Reason(Struct, frozen=True):
     code: int = ReasonCode.OTHER
 
 
+class Lacking(Reason, frozen=True, kw_only=True):
+    """The same of a label that is missing below a name, which is named: `no Service 'crat' in namespace shop`.
+
+    `text` is for where that has no room.
+    """
+
+    parent: Name
+    before: str
+    after: str
+
+
 class Srv(Struct, frozen=True):
     """RFC 2782."""
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from clusterdns.names import LONGEST_NAME, ROOT, ancestors
+from clusterdns.names import LONGEST_LABEL, LONGEST_NAME, ROOT, ancestors
 from clusterdns.nodes import Zone
 from clusterdns.queries import AA, CD, DO, HEADER, OPCODE, QR, RA, RD, TC, Edns, Query
-from clusterdns.records import CLASS_IN, Rcode, Record, Soa, Srv, Type
+from clusterdns.records import CLASS_IN, Lacking, Rcode, ReasonCode, Record, Soa, Srv, Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +37,10 @@ LONGEST_REASON = 140
 
 _COUNTS = Format("!HHHH")
 _RECORD = Format("!HHIH")
+_ERROR_HEADS = [
+    pack("!HHHH", 6 + size, EXTENDED_ERROR, 2 + size, ReasonCode.OTHER) for size in range(LONGEST_REASON + 1)
+]
+"""The length of an OPT record's data, and an extended error with a text of that size as far as the text."""
 _POINTERS = [pack("!H", 0xC000 | offset) for offset in range(HEADER + LONGEST_NAME + 1)]
 
 
@@ -122,6 +126,54 @@ class Negative(Struct, eq=False):
         return packet[:2] + self.head + packet[HEADER : name_end + 5] + apex.join(self.pieces) + self.trail
 
 
+class Denial(Negative, eq=False, kw_only=True):
+    """The same, with an extended error that names what is missing: the label below `parent`.
+
+    All names that are missing below it share the reply, so the label is put in when it is written.
+    """
+
+    parent: int
+    """Bytes of the name that the label is missing below."""
+    before: bytes
+    after: bytes
+    size: int
+    """Bytes of both, less the one of the label's length."""
+
+    def to(self, packet: bytes, name_end: int) -> bytes:
+        zone = self.zone
+        if self.serial != zone.serial:
+            self.serial = zone.serial
+            self.pieces = _soa_pieces(zone, self.ttl)
+        end = name_end + 1 - self.parent
+        at = HEADER
+        while (following := at + 1 + packet[at]) < end:
+            at = following
+        label = packet[at + 1 : end].translate(_SHOWN)
+        apex = _POINTERS[name_end + 1 - len(zone.name)]
+        return b"".join(
+            (
+                packet[:2],
+                self.head,
+                packet[HEADER : name_end + 5],
+                apex.join(self.pieces),
+                self.trail,
+                _ERROR_HEADS[self.size + end - at],
+                self.before,
+                label,
+                self.after,
+            )
+        )
+
+
+def shown(label: bytes) -> bytes:
+    """A label as reasons have it, in as many bytes."""
+    return label.translate(_SHOWN)
+
+
+_SHOWN = bytes(each if 33 <= each < 127 else ord("?") for each in bytes(range(256)).lower())
+"""A label as it is shown: in small letters, and with nothing in it that a terminal could take for an order."""
+
+
 def encode(query: Query, answer: Answer, zone: Zone | None, dialect: Dialect, *, stream: bool = False) -> Reply:
     """The reply for every query of this form and name.
 
@@ -191,8 +243,13 @@ def _opt(query: Query, answer: Answer, dialect: Dialect, reason_space: int) -> b
     options = b""
     if answer.reason and dialect.extended_errors:
         options = extended_error(answer.reason, min(reason_space, LONGEST_REASON))
-    ttl = answer.rcode >> 4 << 24 | query.edns.dnssec_ok * DO
-    return b"\0" + _RECORD.pack(Type.OPT, dialect.udp_size, ttl, len(options)) + options
+    return _opt_head(query, answer, dialect) + pack("!H", len(options)) + options
+
+
+def _opt_head(query: Query, answer: Answer, dialect: Dialect) -> bytes:
+    """The OPT record as far as the length of its data, to a query that has one."""
+    ttl = answer.rcode >> 4 << 24 | (query.edns is not None and query.edns.dnssec_ok) * DO
+    return b"\0" + pack("!HHI", Type.OPT, dialect.udp_size, ttl)
 
 
 def extended_error(reason: Reason, space: int) -> bytes:
@@ -205,6 +262,21 @@ def _negative(query: Query, answer: Answer, zone: Zone, dialect: Dialect, space:
     ttl = answer.authority[0].ttl
     soa = len(_POINTERS[0].join(_soa_pieces(zone, ttl)))
     reason_space = space - HEADER - LONGEST_NAME - 4 - soa - 17
+    reason = answer.reason
+    if isinstance(reason, Lacking) and query.edns is not None and dialect.extended_errors:
+        before, after = reason.before.encode(), reason.after.encode()
+        if len(before) + LONGEST_LABEL + len(after) <= min(reason_space, LONGEST_REASON):
+            head, trail = _head(query, answer, dialect, (0, 1, 1)), _opt_head(query, answer, dialect)
+            return Denial(
+                head,
+                zone,
+                ttl,
+                trail,
+                parent=len(reason.parent),
+                before=before,
+                after=after,
+                size=len(before) + len(after) - 1,
+            )
     opt = _opt(query, answer, dialect, reason_space)
     return Negative(_head(query, answer, dialect, (0, 1, int(bool(opt)))), zone, ttl, opt)
 

@@ -110,7 +110,8 @@ class TestNames:
             missing = ask(respond, name.replace("bank", "nope").replace("Bank", "Nope"), rtype, **edns)
             assert reply.rcode() == missing.rcode() == dns.rcode.NXDOMAIN
             assert (lines(reply.answer), lines(reply.authority)) == ([], lines(missing.authority))
-            assert [each.to_text() for each in reply.options] == [each.to_text() for each in missing.options]
+            reasons = [each.to_text().replace("nope", "bank") for each in missing.options]
+            assert [each.to_text() for each in reply.options] == reasons
 
     @pytest.mark.parametrize(("name", "rtype"), HIDDEN)
     @pytest.mark.parametrize("client", [PLATFORM, BANK, NOBODY])

@@ -152,7 +152,11 @@ def _as_if_missing(respond: Respond, packet: bytes, client: Client, start: int, 
     end = start + length
 
     def with_question(reply: bytes) -> bytes:
-        return reply[:start] + packet[start:end] + reply[end:] if has_question(reply) else reply
+        if not has_question(reply):
+            return reply
+        # The reason names what is missing.
+        behind = reply[end:].replace(b"'%b'" % (_NO_NAMESPACE * length), b"'%b'" % wire.shown(packet[start:end]))
+        return reply[:start] + packet[start:end] + behind
 
     return worked_on(respond(packet[:start] + _NO_NAMESPACE * length + packet[end:], client), with_question)
 

@@ -168,7 +168,7 @@ class TestTheBook:
 
     def test_a_reason_for_what_is_missing(self, example: Serving) -> None:
         ran = run(program("dig"), "@127.0.0.1", "-p", example.port, "charlie-prod.default.svc.cluster.local")
-        assert "; EDE: 0 (Other): (no Service of this name in default.svc.cluster.local.)\n" in ran.stdout
+        assert "; EDE: 0 (Other): (no Service 'charlie-prod' in namespace default)\n" in ran.stdout
 
 
 class TestNslookup:

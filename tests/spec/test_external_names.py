@@ -144,8 +144,8 @@ class TestAddresses:
     @pytest.mark.parametrize(
         ("question", "reason"),
         [
-            ("nowhere.example.org A", "no namespace of this name in example.org."),
-            ("waiting.shop.example.org A", "no exposed Service of this name in shop.example.org."),
+            ("nowhere.example.org A", "no namespace 'nowhere' in example.org."),
+            ("waiting.shop.example.org A", "no exposed Service 'waiting' in shop.example.org."),
             ("x.web.shop.example.org A", "Service shop/web has no port of this name"),
             ("mixed.shop.example.org AAAA", "Service shop/mixed has no external IPv6 address"),
         ],

@@ -114,9 +114,9 @@ class TestReasons:
             ("one", "A", "Service shop/one has 1 endpoint, not ready"),
             ("none", "SRV", "Service shop/none has no endpoints"),
             ("cart", "AAAA", "Service shop/cart has no IPv6 address"),
-            ("nobody", "A", "no Service of this name in shop.svc.cluster.local."),
+            ("nobody", "A", "no Service 'nobody' in namespace shop"),
             ("x.cart", "A", "Service shop/cart has no port and no ready endpoint of this name"),
-            ("_ftp._tcp.cart", "SRV", "no port of this name in _tcp.cart.shop.svc.cluster.local."),
+            ("_ftp._tcp.cart", "SRV", "no port '_ftp' in _tcp.cart.shop.svc.cluster.local."),
             ("alias", "A", "externalName of Service shop/alias is no host name: '192.0.2.1'"),
         ],
     )
@@ -127,7 +127,37 @@ class TestReasons:
 
     def test_of_a_missing_namespace(self) -> None:
         (reason,) = Server(CLUSTER).ask("cart.shpo.svc.cluster.local", use_edns=0).options
-        assert reason.text == "no namespace of this name in svc.cluster.local."
+        assert reason.text == "no namespace 'shpo' in svc.cluster.local."
+
+    @pytest.mark.parametrize(
+        ("name", "shown"),
+        [
+            ("Nobody.Shop.svc.cluster.local", "no Service 'nobody' in namespace shop"),
+            ("a.b.nobody.shop.svc.cluster.local", "no Service 'nobody' in namespace shop"),
+            ("no\\027body.shop.svc.cluster.local", "no Service 'no?body' in namespace shop"),
+            ("n\\195\\182.shop.svc.cluster.local", "no Service 'n??' in namespace shop"),
+            ("other.shop.svc.cluster.local", "no Service 'other' in namespace shop"),
+        ],
+    )
+    def test_names_that_share_a_reply_are_each_told_theirs(self, name: str, shown: str) -> None:
+        server = Server(CLUSTER)
+        for asked in ("first.shop.svc.cluster.local", name, name):
+            (reason,) = server.ask(asked, use_edns=0).options
+        assert reason.text == shown
+
+    def test_a_name_that_leaves_no_room_goes_unnamed(self) -> None:
+        namespace = "n" * 63
+        server = Server(f"kind: Namespace\nmetadata: {{name: {namespace}}}")
+        (reason,) = server.ask(f"nobody.{namespace}.svc.cluster.local", use_edns=0).options
+        assert reason.text == f"no Service of this name in namespace {namespace}"
+
+    def test_the_longest_name_leaves_room_for_it(self) -> None:
+        """A reason must not be why an answer is cut."""
+        name = ".".join(["a" * 63, "b" * 63, "c" * 60, "d" * 32, "shop.svc.cluster.local"])
+        reply = Server(CLUSTER).ask(name, use_edns=0, payload=512)
+        (reason,) = reply.options
+        assert (reason.text, reply.flags & dns.flags.TC) == (f"no Service '{'d' * 32}' in namespace shop", 0)
+        assert len(reply.to_wire()) <= 512
 
     def test_only_for_negative_answers(self) -> None:
         assert Server(CLUSTER).ask(EXISTING, use_edns=0).options == ()
