@@ -40,10 +40,10 @@ DOORS = {
 EVERYWHERE = {"msgspec"}
 
 PURE = (
-    "admin.lines", "answer", "around", "cache", "durations", "environment", "events", "index", "kubectl", "names",
-    "nodes", "objects", "origins", "popularity", "presentation", "queries", "records", "resolv_conf", "responses",
-    "search", "sources.manifests.admission", "sources.manifests.cluster_ips", "sources.manifests.endpoint_slices",
-    "sources.manifests.whole", "traffic", "wire",
+    "admin.lines", "answer", "around", "cache", "durations", "environment", "events", "explain", "index", "kubectl",
+    "names", "nodes", "objects", "origins", "popularity", "presentation", "queries", "records", "resolv_conf",
+    "responses", "search", "sources.manifests.admission", "sources.manifests.cluster_ips",
+    "sources.manifests.endpoint_slices", "sources.manifests.whole", "traffic", "wire",
 )  # fmt: skip
 IMPURE = {"asyncio", "logging", "os", "select", "selectors", "signal", "socket", "subprocess", "threading", "time"}
 

@@ -6,12 +6,14 @@ This is the one place where parts are put together: a source feeds the indexes, 
     certificates, network files    one block      admin                  all blocks,      from the first configuration
     what a block is made of                       pages, sockets         their source     to the last signal
 
-    reading: what commands read without a server
+    reading: what commands read without a server; rehearsal: what explains names to them
+    explaining: what does so in a server
 """
 
 from clusterdns.app import reading
 from clusterdns.app.answering import Answering
+from clusterdns.app.rehearsal import NotRead, rehearsed
 from clusterdns.app.running import build_source
 from clusterdns.app.serving import Loaded, run
 
-__all__ = ["Answering", "Loaded", "build_source", "reading", "run"]
+__all__ = ["Answering", "Loaded", "NotRead", "build_source", "reading", "rehearsed", "run"]

@@ -8,6 +8,7 @@ import socket
 import time
 from functools import partial
 from pathlib import Path
+from struct import pack
 from typing import TYPE_CHECKING, Any
 
 from clusterdns import config, names, resolv_conf
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from clusterdns.forward import UpstreamAddress
     from clusterdns.index import Index
     from clusterdns.names import Name
+    from clusterdns.records import Question
     from clusterdns.resolv_conf import ResolvConf
     from clusterdns.server import Respond
 
@@ -269,6 +271,11 @@ class Answering:
     def _namespace(self, client: str) -> str | None:
         address = names.address(client.partition("%")[0])
         return self.index.namespace_of_client(address) if address else None
+
+    def remembered_for(self, question: Question) -> int | None:
+        """For how many seconds the cache has had the answer to a question; None if it has none."""
+        entry = self.cache.recall(question.name + pack("!HHB", question.qtype, question.qclass, 0), self.cache.clock())
+        return None if entry is None else int(self.cache.clock() - entry.stored_at)
 
     def _pod(self, client: str) -> log_line.Pod | None:
         address = names.address(client.partition("%")[0])

@@ -45,6 +45,8 @@ class Prepared(NamedTuple):
 
     over_udp: Respond
     over_tcp: Respond
+    quietly: Respond
+    """The same as over TCP, but neither counted nor logged."""
     limits: Limits
     tls: ssl.SSLContext | None
 
@@ -68,6 +70,11 @@ class Listeners:
         self.traffic = Traffic()
         self.crew: Crew | None = None
         """The processes that answer in the place of this one."""
+
+    @property
+    def quietly(self) -> Respond:
+        """What clients are answered on the first address, for whoever wants to know it without being one."""
+        return first_quietly(self._prepared)
 
     def bound_port(self, place: Place) -> int:
         """Its port, which may be set as 0, for any."""
@@ -128,6 +135,7 @@ class Listeners:
             where: Prepared(
                 dispatching(over_udp[where], _place(where, DROPPED, stream=False), stream=False),
                 dispatching(over_tcp[where], _place(where, DROPPED, stream=True), stream=True),
+                viewed(unlogged[where]),
                 limits,
                 tls.get(where),
             )
@@ -237,6 +245,11 @@ def is_spare(where: Listening, wanted: Container[Listening]) -> bool:
 
 def _as_it_is(respond: Respond) -> Respond:
     return respond
+
+
+def first_quietly(prepared: dict[Listening, Prepared]) -> Respond:
+    """What answers on the first address, neither counted nor logged."""
+    return next((each.quietly for each in prepared.values()), refuse)
 
 
 async def _stopped(

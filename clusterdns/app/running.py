@@ -16,13 +16,14 @@ from clusterdns import __version__, config, own_log
 from clusterdns.app import certificates, front, network_files
 from clusterdns.app.admin import Admin
 from clusterdns.app.answering import Answering
+from clusterdns.app.explaining import data_of, explained, page, pods_in
 from clusterdns.app.indexes import kinds
 from clusterdns.app.listeners import Listeners
 from clusterdns.app.top import Top
 from clusterdns.consolidation import Consolidating
 from clusterdns.events import Listed, Put
 from clusterdns.line_writer import LineWriter
-from clusterdns.objects import EndpointSlice, Service
+from clusterdns.objects import EndpointSlice, Pod, Service
 from clusterdns.server import GOODBYE_SECONDS, Limits
 from clusterdns.sources.manifests import Manifests
 from clusterdns.sources.snapshot import Snapshot
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from clusterdns.app.listeners import Prepared
     from clusterdns.config import Block, Config, Listening
     from clusterdns.events import Event
+    from clusterdns.explain import PodFacts, Story, Wanted
     from clusterdns.http import Views
     from clusterdns.index import Index
     from clusterdns.objects import Object
@@ -87,7 +89,7 @@ class Running:
         self.listeners = listeners(self._write)
         self._shows = shows
         self._views: Views | None = None
-        self._admin = Admin(self, {"/top": Top(self).reports})
+        self._admin = Admin(self, {"/top": Top(self).reports, "/explain": page(self.explain)})
         self._snapshot = contextlib.AsyncExitStack()
         self._snapshot_of: object = None
         self._front = front.Front(settings) if behind is None else behind
@@ -236,6 +238,18 @@ class Running:
             if wanted is not None:
                 snapshot = Snapshot(Path(settings.snapshot), kinds(settings), _Known(self))
                 await self._snapshot.enter_async_context(snapshot.kept())
+
+    async def explain(self, wanted: Wanted) -> Story:
+        """Why a name is answered as it is."""
+        return await explained(wanted, self.answering, self.listeners.quietly, data_of(self.source), self._pods)
+
+    async def _pods(self, namespace: str) -> tuple[PodFacts, ...] | None:
+        """Those of a namespace, if pods are followed."""
+        is_manifests = isinstance(self.source, Manifests)
+        indexes = _of_cluster(self.answering)
+        if not indexes or not (is_manifests or Pod in kinds(self.settings)):
+            return None
+        return pods_in(indexes[0], namespace, has_labels=is_manifests)
 
     async def linger(self, at_once: asyncio.Event) -> None:
         """Say that we go, and answer until those who ask have heard of it, or until `at_once`."""

@@ -3,8 +3,16 @@
 Exit codes: 0 done, 1 "no" as an answer, 2 wrong use, 3 nobody to ask.
 """
 
-from clusterdns.commands import endpoints, env, lookup, resolv_conf, services, top
+from clusterdns.commands import endpoints, env, explain, lookup, resolv_conf, services, top
 
-COMMANDS = (endpoints.endpoints, env.env, lookup.lookup, resolv_conf.resolv_conf, services.services, top.top)
+COMMANDS = (
+    endpoints.endpoints,
+    env.env,
+    explain.explain,
+    lookup.lookup,
+    resolv_conf.resolv_conf,
+    services.services,
+    top.top,
+)
 
 __all__ = ["COMMANDS"]

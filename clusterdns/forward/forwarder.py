@@ -144,6 +144,11 @@ class Forwarder:
         """Whether there is anybody to ask for the name."""
         return self._way(name) is not None
 
+    def upstreams_of(self, name: Name) -> list[Upstream]:
+        """Who may be asked for the name."""
+        way = self._way(name)
+        return way.all_upstreams() if way else []
+
     def caught(self, question: Question) -> bool:
         """Whether the question is one of our own that has come back to us: it must not go out again."""
         return self._prober.caught(question)

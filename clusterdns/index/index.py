@@ -26,6 +26,7 @@ from clusterdns.index.picture import Picture
 from clusterdns.index.reverse import ReverseNames
 from clusterdns.index.tables import Table
 from clusterdns.index.tree import Tree
+from clusterdns.index.waiting import Waiting
 from clusterdns.nodes import (
     Apex,
     EmptyNonTerminal,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from clusterdns.events import Event
     from clusterdns.index.tables import Kept
+    from clusterdns.index.waiting import Since
     from clusterdns.names import Address, Name
     from clusterdns.objects import Key, Object
     from clusterdns.origins import Origin
@@ -127,6 +129,7 @@ class Index:
         )
         self._services_in: Counter[str] = Counter()
         self._slices_of: dict[Key, tuple[EndpointSlice, ...]] = {}
+        self._waiting = Waiting(clock)
         self._pod_addresses = PodAddresses(clock)
         self._pod_at: dict[Address, str] = {}
         """By address: the name of the running pod that got it last."""
@@ -182,6 +185,10 @@ class Index:
     def count(self, kind: type[Object]) -> int:
         """How many objects of the kind there are."""
         return len(self._tables[kind])
+
+    def unready_since(self, slice_: Key, address: str) -> Since | None:
+        """Since when an endpoint is not ready, if it is not."""
+        return self._waiting.since(slice_, address)
 
     def find(self, name: Name) -> Node | None:
         """The node of a name: a Nothing if the name does not exist in its zone, None if it is in none of our zones."""
@@ -374,6 +381,7 @@ class Index:
         key = _either(old, new).key
         was, now = (_ready_addresses(each) if each else () for each in (old, new))
         self._reverse.move(self._reverse.endpoints, key, was, now)
+        self._waiting.replace(key, new, is_news=old is not None or self.is_synced)
         if new and any(zone.zonal for zone in self.zones):
             self._note_topology_zones(new)
         for service in dict.fromkeys(each.service_key for each in (old, new) if each):

@@ -3,10 +3,12 @@
 connection            ->  following              ->  gathering
 credentials, requests,    one kind: listed, then     all kinds as one
 bodies as they come       watched without a gap      stream of batches
+                      ->  details
+                          a namespace's pods, once
 """
 
-from clusterdns.sources.cluster.connection import Access
+from clusterdns.sources.cluster.connection import Access, Lost, Refused
 from clusterdns.sources.cluster.following import Health, Patience
 from clusterdns.sources.cluster.gathering import Cluster, Selection
 
-__all__ = ["Access", "Cluster", "Health", "Patience", "Selection"]
+__all__ = ["Access", "Cluster", "Health", "Lost", "Patience", "Refused", "Selection"]

@@ -13,6 +13,7 @@ from clusterdns.durations import Durations
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import EndpointSlice, KubernetesObject, Namespace, Object, Pod, Service
 from clusterdns.redaction import redacted
+from clusterdns.sources.cluster import details
 from clusterdns.sources.cluster.connection import Access, Connection
 from clusterdns.sources.cluster.following import RESOURCES, Following, Patience
 
@@ -104,6 +105,13 @@ class Cluster:
     async def renew(self) -> None:
         """Take other credentials for the next request, if there are others; what is being answered goes on."""
         await self._connection.renew_if_rotated()
+
+    async def pods_in(self, namespace: str) -> list[tuple[Pod, str, float | None]]:
+        """The pods of a namespace as they are now, with the reasons why they are not ready, and since when.
+
+        Raises Refused, NoCredentials, and any of Lost.
+        """
+        return await details.pods_in(self._connection, namespace)
 
     async def changes(self) -> AsyncGenerator[list[Event], None]:
         """Batches of events, without end: what there is, then what changes."""

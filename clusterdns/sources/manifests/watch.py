@@ -64,6 +64,11 @@ class Manifests:
         self._objects: Objects = {}
         self._troubles: _Troubles = {}
 
+    @property
+    def troubles(self) -> list[str]:
+        """Why the last good content of a file stands in for what is in it now."""
+        return [text for texts in self._troubles.values() for text in texts]
+
     async def open(self) -> list[Event]:
         """All that there is, a Listed for each kind. Raises ManifestError with all faults of all files."""
         return self.load()

@@ -1,0 +1,153 @@
+"""Explains answers: asks the blocks what they would say, and gathers what is known of the reasons."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from clusterdns import explain, names
+from clusterdns.explain import Asked, Data, Elsewhere, Known, PodFacts, Story, UpstreamState, Wanted
+from clusterdns.forward import UpstreamAddress
+from clusterdns.itself import Itself
+from clusterdns.lookup import Exchange, look_up
+from clusterdns.objects import Pod
+from clusterdns.queries import FormatError
+from clusterdns.records import Question
+from clusterdns.resolv_conf import ResolvConf, for_pod
+from clusterdns.responses import Terms
+from clusterdns.search import SearchList
+from clusterdns.sources.manifests import Manifests
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+
+    from clusterdns.app.answering import Answering
+    from clusterdns.http import Page
+    from clusterdns.index import Index
+    from clusterdns.names import Name
+    from clusterdns.server import Respond
+    from clusterdns.sources.cluster import Cluster
+
+_HERE = UpstreamAddress("127.0.0.1", 53)
+_NOBODY = ("127.0.0.1", 0)
+_TERMS = Terms(0, 0xFFFF, b"", wants_authentic=False, suffix=b"", dnssec_ok=False, takes_errors=True)
+
+
+async def explained(
+    wanted: Wanted,
+    answering: Sequence[Answering],
+    respond: Respond,
+    data: Sequence[Data],
+    pods: Callable[[str], Awaitable[tuple[PodFacts, ...] | None]],
+) -> Story:
+    """The story of a name, as a pod of that namespace would come upon it.
+
+    respond: what answers clients. pods: those of a namespace; None if nobody knows them.
+    """
+    address = names.address(wanted.name)
+    name = names.from_text(wanted.name) if address is None else names.reverse(address)
+    index = _index_of(name, answering)
+    itself = Itself(respond)
+    client = _client(index, wanted.namespace)
+    beside: dict[Question, Elsewhere] = {}
+
+    async def ask(question: Question) -> Exchange:
+        end = Question(explain.end_of_aliases(question.name, index), question.qtype)
+        beside[question] = _elsewhere(_block_of(end.name, answering), end)
+        started = time.monotonic()
+        response = await itself.ask(question, _TERMS, client)
+        fault = "" if response is not None else "this server says nothing to it"
+        return Exchange(question, _HERE, time.monotonic() - started, response, fault=fault)
+
+    zone = next((names.to_text(zone.name) for each in answering for zone in each.index.zones), "cluster.local")
+    domains = map(names.possible, for_pod(wanted.namespace, zone, (), ResolvConf()).search)
+    search = SearchList(tuple(domain for domain in domains if domain is not None), ndots=5)
+    is_absolute = wanted.name.endswith(".") or address is not None
+    asked = [
+        _asked(each, beside[each.question])
+        async for exchanges in look_up(name, wanted.types, search, ask, absolute=is_absolute)
+        for each in exchanges
+    ]
+    namespaces = {namespace for each in asked for namespace in explain.namespaces_of(each.question.name, index)}
+    told = {namespace: await pods(namespace) for namespace in sorted(namespaces)}
+    known = Known(index, time.time(), {namespace: found for namespace, found in told.items() if found is not None})
+    return explain.explain(wanted, asked, known, data)
+
+
+def page(explains: Callable[[Wanted], Awaitable[Story]]) -> Page:
+    """What the admin socket shows of it."""
+
+    async def story(query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
+        wanted = explain.wanted(query.get("name", ""), query.get("type", ""), query.get("namespace", "default"))
+        yield msgspec.json.encode(await explains(wanted)) + b"\n"
+
+    return story
+
+
+def data_of(source: Manifests | Cluster) -> list[Data]:
+    """How old is what a source has told."""
+    if isinstance(source, Manifests):
+        return [Data("manifests", 0, "; ".join(source.troubles))]
+    now = time.monotonic()
+    return [
+        Data(each.resource, None if each.heard_at is None else int(now - each.heard_at), each.trouble)
+        for each in source.health
+    ]
+
+
+def pods_in(index: Index, namespace: str, *, has_labels: bool) -> tuple[PodFacts, ...]:
+    """The pods of a namespace that an index was told of."""
+    pods = (each for each in index.objects(Pod) if isinstance(each, Pod) and each.metadata.namespace == namespace)
+    return tuple(explain.facts_of_pod(each, has_labels=has_labels) for each in pods)
+
+
+def _client(index: Index, namespace: str) -> tuple[str, int]:
+    """A pod of the namespace, if one is known: for some clients there are other answers."""
+    pods = (each for each in index.objects(Pod) if isinstance(each, Pod) and each.metadata.namespace == namespace)
+    return next(((pod.addresses[0], 0) for pod in pods if pod.is_running and pod.addresses), _NOBODY)
+
+
+def _asked(exchange: Exchange, elsewhere: Elsewhere) -> Asked:
+    response = exchange.response
+    if response is None:
+        return Asked(question=exchange.question, fault=exchange.fault, elsewhere=elsewhere)
+    try:
+        records, _ = response.records()
+    except FormatError as error:
+        return Asked(question=exchange.question, fault=f"a response that can not be read: {error}", elsewhere=elsewhere)
+    return Asked(
+        question=exchange.question,
+        rcode=response.rcode,
+        records=tuple(records),
+        negative_ttl=None if response.is_data else response.negative_ttl,
+        reason=response.reason,
+        elsewhere=elsewhere,
+    )
+
+
+def _block_of(name: Name, answering: Sequence[Answering]) -> Answering:
+    """The one with the longest zone that the name is in."""
+    enclosing = [names.to_text(each) for each in (name, *names.ancestors(name))]
+    found = [
+        (enclosing.index(zone), number)
+        for number, each in enumerate(answering)
+        for zone in (names.to_text(names.from_text(text)) for text in each.block.names)
+        if zone in enclosing
+    ]
+    return answering[min(found, default=(0, 0))[1]]
+
+
+def _index_of(name: Name, answering: Sequence[Answering]) -> Index:
+    """That of the block that the name is for, if it has the cluster's names; else the first that has."""
+    block = _block_of(name, answering)
+    of_cluster = [each.index for each in (block, *answering) if each.index.zones]
+    return of_cluster[0] if of_cluster else block.index
+
+
+def _elsewhere(block: Answering, question: Question) -> Elsewhere:
+    """Who else may be asked, and whether the answer is remembered, before it is."""
+    name = question.name
+    upstreams = [UpstreamState(str(each), each.is_down, each.is_looping) for each in block.forwarder.upstreams_of(name)]
+    return Elsewhere(tuple(upstreams), block.remembered_for(question), is_file=block.resolver.zones.serves(name))

@@ -1,0 +1,96 @@
+"""Explains without a server: reads once what one would follow."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from clusterdns import config, explain
+from clusterdns.app.answering import Answering
+from clusterdns.app.explaining import data_of, explained, pods_in
+from clusterdns.app.front import Front
+from clusterdns.app.listeners import Listeners, first_quietly
+from clusterdns.app.running import build_source
+from clusterdns.server import Limits
+from clusterdns.sources.manifests import Manifests
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+
+    from clusterdns.app.running import Source
+    from clusterdns.config import Config
+    from clusterdns.events import Event
+    from clusterdns.explain import PodFacts, Story, Wanted
+
+READ_SECONDS = 30.0
+"""How long a cluster may take to tell what it has."""
+
+
+class NotRead(Exception):
+    """A cluster has not told what it has."""
+
+
+@asynccontextmanager
+async def rehearsed(settings: Config) -> AsyncGenerator[Callable[[Wanted], Awaitable[Story]], None]:
+    """What explains as a server with these settings would, had it read now what there is.
+
+    Raises what serving would, and NotRead.
+    """
+    answering = [Answering(each, settings, most_waiting=100) for each in config.blocks(settings)]
+    for each in answering:
+        await each.open()
+    source = build_source(settings)
+    indexes = [each.index for each in answering if each.block.cluster]
+    synced = asyncio.Event()
+
+    def apply(events: Iterable[Event]) -> None:
+        for index in indexes:
+            index.apply(events)
+        if all(each.is_synced for each in indexes):
+            synced.set()
+
+    async def follow() -> None:
+        async for events in source.changes():
+            apply(events)
+
+    apply(await source.open())
+    following = asyncio.create_task(follow())
+    limits = Limits(connections=0, idle_seconds=0)
+    prepared = Listeners(lambda _: None).prepared(answering, limits, Front(settings), counts=False)
+    for each in answering:
+        each.start([])
+
+    async def pods(namespace: str) -> tuple[PodFacts, ...] | None:
+        if isinstance(source, Manifests):
+            return pods_in(indexes[0], namespace, has_labels=True) if indexes else None
+        from clusterdns.sources.cluster import Lost, Refused  # noqa: PLC0415
+
+        with suppress(Refused, *Lost):
+            return tuple(explain.facts_of_pod(*each) for each in await source.pods_in(namespace))
+        return None
+
+    async def story(wanted: Wanted) -> Story:
+        return await explained(wanted, answering, first_quietly(prepared), data_of(source), pods)
+
+    try:
+        await _read(synced, source)
+        yield story
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        for each in answering:
+            each.stop()
+
+
+async def _read(synced: asyncio.Event, source: Source) -> None:
+    """Wait until all is read. Raises NotRead."""
+    deadline = time.monotonic() + READ_SECONDS
+    while not synced.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(synced.wait(), 0.5)
+        troubles = [each.trouble for each in data_of(source) if each.trouble]
+        if not synced.is_set() and (troubles or time.monotonic() > deadline):
+            raise NotRead(troubles[0] if troubles else f"nothing was heard within {READ_SECONDS:g} s")
