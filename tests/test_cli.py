@@ -33,7 +33,12 @@ class TestHelp:
     def test_the_commands(self, option: str) -> None:
         result = call(option)
         assert result.exit_code == 0
-        for command in ("serve +Answer queries until SIGTERM or Ctrl-C.", "lookup +Ask", "resolv-conf +Print"):
+        for command in (
+            "serve +Answer queries until SIGTERM or Ctrl-C.",
+            "explain +Say why",
+            "lookup +Ask",
+            "resolv-conf +Print",
+        ):
             assert re.search(f"  {command}", result.output)
 
     def test_the_options(self) -> None:

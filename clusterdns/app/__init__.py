@@ -12,8 +12,9 @@ This is the one place where parts are put together: a source feeds the indexes, 
 
 from clusterdns.app import reading
 from clusterdns.app.answering import Answering
-from clusterdns.app.rehearsal import NotRead, rehearsed
+from clusterdns.app.rehearsal import Given, NotRead, rehearsed
 from clusterdns.app.running import build_source
 from clusterdns.app.serving import Loaded, run
+from clusterdns.config import BadConfig
 
-__all__ = ["Answering", "Loaded", "NotRead", "build_source", "reading", "rehearsed", "run"]
+__all__ = ["Answering", "BadConfig", "Given", "Loaded", "NotRead", "build_source", "reading", "rehearsed", "run"]

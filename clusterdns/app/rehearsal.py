@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clusterdns import config, explain
 from clusterdns.app.answering import Answering
@@ -30,6 +34,32 @@ READ_SECONDS = 30.0
 
 class NotRead(Exception):
     """A cluster has not told what it has."""
+
+
+class Given(Struct, frozen=True, kw_only=True):
+    """What settings are made of; what is empty is as the file has it, or as it is by default."""
+
+    file: Path | None = None
+    manifests: tuple[str, ...] = ()
+    kubeconfig: str = ""
+    context: str = ""
+    zone: tuple[str, ...] = ()
+    upstream: tuple[str, ...] = ()
+    """`none` for nobody."""
+
+    def settings(self) -> Config:
+        """Raises BadConfig."""
+        found = config.read(self.file) if self.file else config.Config()
+        changes: dict[str, object] = {
+            "manifests": self.manifests, "kubeconfig": self.kubeconfig, "context": self.context, "zone": self.zone,
+        }  # fmt: skip
+        if "none" in self.upstream:
+            changes["forward"] = replace(found.forward, upstreams=(), zones=(), resolv_conf="")
+        elif self.upstream:
+            changes["forward"] = replace(found.forward, upstreams=self.upstream)
+        found = replace(found, **{name: value for name, value in changes.items() if value})
+        config.check(found)
+        return found
 
 
 @asynccontextmanager

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from clusterdns import app, config
-from clusterdns.commands.arguments import checked_zone
+from clusterdns import app
 from clusterdns.commands.endings import INTERRUPTED, NO, NobodyToAsk, WrongUse
 from clusterdns.commands.objects import answer, made_of, with_origin
 from clusterdns.explain import Story, wanted
@@ -91,7 +90,10 @@ def explain(
     try:
         asked = wanted(name, rtype, namespace)
         if manifests or kubeconfig or file:
-            telling = _without_server(asked, _settings(origin, file, zone, upstream))
+            given = app.Given(
+                file=file, manifests=manifests, kubeconfig=kubeconfig, context=context, zone=zone, upstream=upstream
+            )
+            telling = _without_server(asked, given)
         elif zone or upstream:
             raise WrongUse(f"--{'zone' if zone else 'upstream'}: it takes --manifests or --kubeconfig")
         else:
@@ -99,7 +101,7 @@ def explain(
         story = asyncio.run(telling)
     except (ManifestError, HostsError) as error:
         raise WrongUse("\nclusterdns: ".join(error.faults)) from None
-    except (config.BadConfig, NoCredentials, ZoneFileError, ValueError) as error:
+    except (app.BadConfig, NoCredentials, ZoneFileError, ValueError) as error:
         raise WrongUse("\nclusterdns: ".join(str(error).splitlines())) from None
     except app.NotRead as error:
         raise NobodyToAsk(f"the API server gives no answer: {error}") from None
@@ -121,25 +123,7 @@ async def _of_server(asked: Wanted, rtype: str, origin: Origin) -> Story:
     raise NobodyToAsk("the server has ended")
 
 
-async def _without_server(asked: Wanted, settings: config.Config) -> Story:
+async def _without_server(asked: Wanted, given: app.Given) -> Story:
     logging.basicConfig(level=logging.CRITICAL)  # what goes wrong is a part of the story
-    async with app.rehearsed(settings) as story:
+    async with app.rehearsed(given.settings()) as story:
         return await story(asked)
-
-
-def _settings(origin: Origin, file: Path | None, zone: tuple[str, ...], upstream: tuple[str, ...]) -> config.Config:
-    """Raises BadConfig and WrongUse."""
-    settings = config.read(file) if file else config.Config()
-    changes: dict[str, object] = {
-        "manifests": origin.manifests,
-        "kubeconfig": origin.kubeconfig,
-        "context": origin.context,
-        "zone": tuple(map(checked_zone, zone)),
-    }
-    if "none" in upstream:
-        changes["forward"] = msgspec.structs.replace(settings.forward, upstreams=(), zones=(), resolv_conf="")
-    elif upstream:
-        changes["forward"] = msgspec.structs.replace(settings.forward, upstreams=upstream)
-    settings = msgspec.structs.replace(settings, **{k: v for k, v in changes.items() if v not in ("", ())})
-    config.check(settings)
-    return settings
