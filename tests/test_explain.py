@@ -346,7 +346,23 @@ class TestNearest:
         [("", "", 0), ("ab", "ba", 1), ("cart", "crat", 1), ("abc", "", 3), ("kitten", "sitting", 3), ("ca", "abc", 3)],
     )
     def test_distance(self, one: str, other: str, slips: int) -> None:
-        assert distance(one, other) == distance(other, one) == slips
+        assert distance(one, other, 9) == distance(other, one, 9) == slips
+        assert [distance(one, other, limit) > limit for limit in range(5)] == [slips > limit for limit in range(5)]
+
+    def test_the_likest_of_many_that_are_alike(self) -> None:
+        names = [f"service-{number:05}" for number in range(2000)]
+        likest = sorted(names, key=lambda each: (distance("service-01235x", each, 99), each))
+        assert nearest("service-01235x", names) == tuple(likest[:3])
+
+
+class TestForPeople:
+    def test_no_orders_for_a_terminal(self, index: Index) -> None:
+        reason = Reason("all\x1b[2Jis\nwell\u202e", ReasonCode.OTHER)
+        story = explain(
+            Wanted("www.example.com", (1,), "default"), [of_others(Rcode.SERVFAIL, reason)], Known(index, 0.0)
+        )
+        assert all(map(str.isprintable, story.lines()))
+        assert any(line.endswith("all?[2Jis well?") for line in story.lines())
 
 
 class TestAsJson:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from clusterdns import explain, names
-from clusterdns.explain import Asked, Data, Elsewhere, Known, PodFacts, Story, UpstreamState, Wanted
+from clusterdns.explain import Asked, Data, Elsewhere, Known, Nearest, PodFacts, Story, UpstreamState, Wanted
 from clusterdns.forward import UpstreamAddress
 from clusterdns.itself import Itself
 from clusterdns.lookup import Exchange, look_up
-from clusterdns.objects import Pod
+from clusterdns.objects import Pod, Service
 from clusterdns.queries import FormatError
 from clusterdns.records import Question
 from clusterdns.resolv_conf import ResolvConf, for_pod
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from clusterdns.names import Name
     from clusterdns.server import Respond
     from clusterdns.sources.cluster import Cluster
+    from clusterdns.workers import Crew, Fed
+
+SLICE = 100
+"""Names that are compared before queries get their turn."""
 
 _HERE = UpstreamAddress("127.0.0.1", 53)
 _NOBODY = ("127.0.0.1", 0)
@@ -72,8 +78,32 @@ async def explained(
     ]
     namespaces = {namespace for each in asked for namespace in explain.namespaces_of(each.question.name, index)}
     told = {namespace: await pods(namespace) for namespace in sorted(namespaces)}
-    known = Known(index, time.time(), {namespace: found for namespace, found in told.items() if found is not None})
+    facts = {namespace: found for namespace, found in told.items() if found is not None}
+    sought = {found for each in asked if (found := explain.service_sought(each.question.name, index)) is not None}
+    alike = {each: await _services_like(*each, index) for each in sorted(sought)}
+    known = Known(index, time.time(), facts, alike)
     return explain.explain(wanted, asked, known, data)
+
+
+class Inquiry(Struct, frozen=True):
+    """What a worker is asked: it has what clients are answered from, the parent what tells it of the cluster."""
+
+    wanted: Wanted
+    data: tuple[Data, ...]
+
+
+async def by_worker(crew: Crew, wanted: Wanted, data: Sequence[Data]) -> Story:
+    """The story that one of several processes has. Raises ValueError if none has any."""
+    said = await crew.inquire(msgspec.msgpack.encode(Inquiry(wanted, tuple(data))))
+    if not said:
+        raise ValueError("this server answers in several processes, and none of them says anything to it just now")
+    return msgspec.msgpack.decode(said, type=Story)
+
+
+async def in_worker(about: bytes, explains: Callable[[Wanted, Sequence[Data]], Awaitable[Story]]) -> bytes:
+    """What a worker says to its parent's inquiry."""
+    inquiry = msgspec.msgpack.decode(about, type=Inquiry)
+    return msgspec.msgpack.encode(await explains(inquiry.wanted, inquiry.data))
 
 
 def page(explains: Callable[[Wanted], Awaitable[Story]]) -> Page:
@@ -86,7 +116,7 @@ def page(explains: Callable[[Wanted], Awaitable[Story]]) -> Page:
     return story
 
 
-def data_of(source: Manifests | Cluster) -> list[Data]:
+def data_of(source: Manifests | Cluster | Fed) -> list[Data]:
     """How old is what a source has told."""
     if isinstance(source, Manifests):
         return [Data("manifests", 0, "; ".join(source.troubles))]
@@ -101,6 +131,16 @@ def pods_in(index: Index, namespace: str, *, has_labels: bool) -> tuple[PodFacts
     """The pods of a namespace that an index was told of."""
     pods = (each for each in index.objects(Pod) if isinstance(each, Pod) and each.metadata.namespace == namespace)
     return tuple(explain.facts_of_pod(each, has_labels=has_labels) for each in pods)
+
+
+async def _services_like(name: str, namespace: str, index: Index) -> tuple[str, ...]:
+    services = index.objects(Service)
+    search = Nearest(name)
+    for start in range(0, len(services), SLICE):
+        found = (each.metadata for each in services[start : start + SLICE] if isinstance(each, Service))
+        search.look(each.name for each in found if each.namespace == namespace)
+        await asyncio.sleep(0)
+    return search.found
 
 
 def _client(index: Index, namespace: str) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from clusterdns import config, processors
+from clusterdns.app.explaining import in_worker
 from clusterdns.app.listeners import OVERTIME_SECONDS, Listeners, is_spare
 from clusterdns.app.running import Running, origin
 from clusterdns.server import GOODBYE_SECONDS, CannotListen, Reservation
@@ -27,10 +28,12 @@ from clusterdns.workers import (
     Crew,
     Failed,
     Fed,
+    Inquire,
     Leave,
     Linger,
     Link,
     Listening,
+    Said,
     Told,
     changed,
     decoded,
@@ -232,6 +235,8 @@ class _Working:
                 self._do(self._try(self._running.become(new.settings)))
             case Linger():
                 self._do(self._linger())
+            case Inquire(number, about):
+                self._do(self._explain(number, about))
             case Leave(patience):
                 self._patience = patience
                 self._at_once.set()
@@ -258,6 +263,13 @@ class _Working:
             log.debug("the fault in full", exc_info=True)
         else:
             self._link.send(encoded(Listening()))
+
+    async def _explain(self, number: int, about: bytes) -> None:
+        said = b""
+        try:
+            said = await in_worker(about, self._running.explain_here)
+        finally:
+            self._link.send(encoded(Said(number, said)))
 
     async def _linger(self) -> None:
         await self._running.linger(self._at_once)

@@ -23,10 +23,10 @@ from clusterdns.sources.manifests import Manifests
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
-    from clusterdns.app.running import Source
     from clusterdns.config import Config
     from clusterdns.events import Event
     from clusterdns.explain import PodFacts, Story, Wanted
+    from clusterdns.sources.cluster import Cluster
 
 READ_SECONDS = 30.0
 """How long a cluster may take to tell what it has."""
@@ -115,7 +115,7 @@ async def rehearsed(settings: Config) -> AsyncGenerator[Callable[[Wanted], Await
             each.stop()
 
 
-async def _read(synced: asyncio.Event, source: Source) -> None:
+async def _read(synced: asyncio.Event, source: Manifests | Cluster) -> None:
     """Wait until all is read. Raises NotRead."""
     deadline = time.monotonic() + READ_SECONDS
     while not synced.is_set():

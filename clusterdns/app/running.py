@@ -16,7 +16,7 @@ from clusterdns import __version__, config, own_log
 from clusterdns.app import certificates, front, network_files
 from clusterdns.app.admin import Admin
 from clusterdns.app.answering import Answering
-from clusterdns.app.explaining import data_of, explained, page, pods_in
+from clusterdns.app.explaining import by_worker, data_of, explained, page, pods_in
 from clusterdns.app.indexes import kinds
 from clusterdns.app.listeners import Listeners
 from clusterdns.app.top import Top
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from clusterdns.app.listeners import Prepared
     from clusterdns.config import Block, Config, Listening
     from clusterdns.events import Event
-    from clusterdns.explain import PodFacts, Story, Wanted
+    from clusterdns.explain import Data, PodFacts, Story, Wanted
     from clusterdns.http import Views
     from clusterdns.index import Index
     from clusterdns.objects import Object
@@ -240,12 +240,18 @@ class Running:
                 await self._snapshot.enter_async_context(snapshot.kept())
 
     async def explain(self, wanted: Wanted) -> Story:
-        """Why a name is answered as it is."""
-        return await explained(wanted, self.answering, self.listeners.quietly, data_of(self.source), self._pods)
+        """Why a name is answered as it is. Raises ValueError if workers do so, and none of them says why."""
+        data = data_of(self.source)
+        crew = self.listeners.crew
+        return await (self.explain_here(wanted, data) if crew is None else by_worker(crew, wanted, data))
+
+    async def explain_here(self, wanted: Wanted, data: Sequence[Data]) -> Story:
+        """The same, where queries are answered in this process."""
+        return await explained(wanted, self.answering, self.listeners.quietly, data, self._pods)
 
     async def _pods(self, namespace: str) -> tuple[PodFacts, ...] | None:
         """Those of a namespace, if pods are followed."""
-        is_manifests = isinstance(self.source, Manifests)
+        is_manifests = bool(self.settings.manifests)
         indexes = _of_cluster(self.answering)
         if not indexes or not (is_manifests or Pod in kinds(self.settings)):
             return None
@@ -439,7 +445,7 @@ def _settle(indexes: Sequence[Index], started: float) -> None:
         log.info("ready after %(seconds).2f s: %(services)d Services, %(endpoint_slices)d EndpointSlices", fields)
 
 
-def build_source(settings: Config) -> Source:
+def build_source(settings: Config) -> Manifests | Cluster:
     """Manifests if there are any, or no block asks for a cluster; else a cluster."""
     if settings.manifests or not any(each.cluster for each in config.blocks(settings)):
         return Manifests([Path(path) for path in settings.manifests], settings.service_cidr)

@@ -11,8 +11,9 @@
 Nothing here decides what is answered: that is read from the replies. It is asked for by people, never for a query.
 """
 
-from clusterdns.explain.explaining import explain, namespaces_of
+from clusterdns.explain.explaining import explain, namespaces_of, service_sought
 from clusterdns.explain.known import Known, PodFacts, facts_of_pod
+from clusterdns.explain.nearest import Nearest
 from clusterdns.explain.ours import end_of_aliases
 from clusterdns.explain.story import (
     Asked,
@@ -33,6 +34,7 @@ __all__ = [
     "Elsewhere",
     "Finding",
     "Known",
+    "Nearest",
     "PodFacts",
     "Step",
     "Story",
@@ -43,5 +45,6 @@ __all__ = [
     "explain",
     "facts_of_pod",
     "namespaces_of",
+    "service_sought",
     "wanted",
 ]

@@ -86,6 +86,17 @@ def namespaces_of(name: Name, index: Index) -> Iterator[str]:
             yield node.service.metadata.namespace
 
 
+def service_sought(name: Name, index: Index) -> tuple[str, str] | None:
+    """The Service that a name is missing for, and its namespace, if that is what it is missing for."""
+    node = index.find(name)
+    if isinstance(node, Nothing) and isinstance(node.encloser, EmptyNonTerminal):
+        encloser = node.encloser
+        if encloser.lacks in ("Service", "exposed Service"):
+            missing = names.labels(name[: len(name) - len(encloser.name)] + names.ROOT)[-1]
+            return missing.decode("ascii", "replace"), names.labels(encloser.name)[0].decode("ascii", "replace")
+    return None
+
+
 def _weight(asked: Asked, cause: Finding, *, written: str) -> int:
     """The heavier, the likelier it is the name that was meant; of equals it is the first."""
     if cause.cause == "found" and not asked.is_found:

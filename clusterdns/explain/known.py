@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from clusterdns.explain.nearest import nearest
 from clusterdns.index import Index
 from clusterdns.objects import EndpointSlice, Namespace, Service
 
@@ -77,11 +78,15 @@ class EndpointFacts(Struct, frozen=True):
 
 
 class Known(Struct, frozen=True):
-    """now: seconds since the epoch. pods: by namespace; a namespace that is not in it is one whose pods nobody told."""
+    """now: seconds since the epoch. pods: by namespace; a namespace that is not in it is one whose pods nobody told.
+
+    alike: by a name and a namespace, the Services there that are like it, as far as that has been looked for.
+    """
 
     index: Index
     now: float
     pods: Mapping[str, tuple[PodFacts, ...]] = {}
+    alike: Mapping[tuple[str, str], tuple[str, ...]] = {}
 
     def age(self, created: float | None) -> int | None:
         return None if created is None else max(0, int(self.now - created))
@@ -95,6 +100,13 @@ class Known(Struct, frozen=True):
     def services_in(self, namespace: str) -> list[Service]:
         return [each for each in self._services() if each.metadata.namespace == namespace]
 
+    def services_like(self, name: str, namespace: str) -> tuple[str, ...]:
+        """The names of those that may have been meant."""
+        found = self.alike.get((name, namespace))
+        if found is None:
+            found = nearest(name, (each.metadata.name for each in self.services_in(namespace)))
+        return found
+
     def namespaces_of_service(self, name: str) -> list[str]:
         """The namespaces that have a Service of this name."""
         return sorted(each.metadata.namespace for each in self._services() if each.metadata.name == name)
@@ -104,9 +116,9 @@ class Known(Struct, frozen=True):
         for each in self.index.objects(EndpointSlice):
             if not isinstance(each, EndpointSlice):
                 continue
-            for endpoint in self.endpoints((each,)):
-                if address in endpoint.addresses:
-                    return each.service_key, endpoint
+            if any(address in endpoint.addresses for endpoint in each.endpoints or ()):
+                found = (endpoint for endpoint in self.endpoints((each,)) if address in endpoint.addresses)
+                return each.service_key, next(found)
         return None
 
     def endpoints_of(self, service: ServiceName) -> list[EndpointFacts]:

@@ -119,18 +119,18 @@ def _no_namespace(label: str, known: Known) -> Finding:
 
 
 def _no_service(label: str, above: str, namespace: str, zone: str, known: Known) -> Finding:
-    services = known.services_in(namespace)
-    suggestions = nearest(label, (each.metadata.name for each in services))
+    suggestions = known.services_like(label, namespace)
     pods = known.pods.get(namespace, ())
     subdomain = next((each for each in pods if each.subdomain == label), None)
     if subdomain is not None:
+        services = known.services_in(namespace)
         governing = [each.metadata.name for each in services if _selects(each, subdomain) and each.is_headless]
         return causes.subdomain_without_service(subdomain, namespace, governing)
     if above:
         return causes.no_service_above(above, namespace, label, suggestions)
     pod = next((each for each in pods if each.name == label), None)
     if pod is not None:
-        is_there = any(each.metadata.name == pod.subdomain for each in services)
+        is_there = any(each.metadata.name == pod.subdomain for each in known.services_in(namespace))
         suggestion = f"{pod.hostname or pod.name}.{pod.subdomain}.{namespace}.svc.{zone}" if is_there else ""
         return causes.name_of_a_pod(pod, namespace, suggestion)
     others = [each for each in known.namespaces_of_service(label) if each != namespace]
@@ -138,10 +138,9 @@ def _no_service(label: str, above: str, namespace: str, zone: str, known: Known)
 
 
 def _not_exposed(label: str, namespace: str, known: Known) -> Finding:
-    services = [each.metadata.name for each in known.services_in(namespace)]
-    if label in services:
+    if any(each.metadata.name == label for each in known.services_in(namespace)):
         return causes.service_not_shown(label, namespace)
-    return causes.no_service(label, namespace, nearest(label, services), ())
+    return causes.no_service(label, namespace, known.services_like(label, namespace), ())
 
 
 def _no_port(node: ServiceName | ExposedService, port: str, protocol: str, known: Known) -> Finding:

@@ -155,7 +155,10 @@ class Story(Struct, frozen=True):
     data: tuple[Data, ...]
 
     def lines(self) -> Iterator[str]:
-        """The story for people."""
+        """The story for people: what others have written is in it, but no orders for their terminals."""
+        yield from map(_shown, self._lines())
+
+    def _lines(self) -> Iterator[str]:
         yield f"{self.name} {self.type}, asked in namespace {self.namespace}: {self.outcome}"
         yield f"  {self.cause.text}"
         yield from (f"  {each.text}" for each in self.notes)
@@ -165,6 +168,12 @@ class Story(Struct, frozen=True):
             yield f"{'tried:' if not number else '':7}{called}  {step.outcome}{_behind(step)}"
         for number, each in enumerate(self.data):
             yield f"{'data:' if not number else '':7}{_in_words(each)}"
+
+
+def _shown(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else " " if each.isspace() else "?" for each in line)
 
 
 def _behind(step: Step) -> str:

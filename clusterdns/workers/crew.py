@@ -272,6 +272,13 @@ class Crew:
         """What all workers have told, those included that have ended."""
         return [self._past.reading(), *(each.reading for each in self._living if each.reading is not None)]
 
+    # What one of them knows
+
+    async def inquire(self, about: bytes) -> bytes:
+        """What a worker says about that; empty if none does."""
+        able = next((each for each in self._workers.values() if each.is_ready), None)
+        return b"" if able is None else await able.inquire(about)
+
     # Their end
 
     async def linger(self, message: bytes, at_once: asyncio.Event, seconds: float) -> None:

@@ -40,6 +40,13 @@ class Linger(Struct, frozen=True, tag=True, array_like=True):
     """We go: answer until those who ask have heard of it, and end."""
 
 
+class Inquire(Struct, frozen=True, tag=True, array_like=True):
+    """Say something about this, whatever it is; the answer is Said, with the same number."""
+
+    number: int
+    about: bytes
+
+
 class Leave(Struct, frozen=True, tag=True, array_like=True):
     """From the parent: answer what was asked, and end. From a worker: somebody wants it to end.
 
@@ -65,15 +72,22 @@ class Told(Struct, frozen=True, tag=True, array_like=True):
     reading: Reading | None
 
 
-ToWorker: TypeAlias = Changed | Ask | Become | Linger | Leave
-ToParent: TypeAlias = Listening | Failed | Told | Leave
+class Said(Struct, frozen=True, tag=True, array_like=True):
+    """The answer to Inquire; empty if there is none."""
+
+    number: int
+    answer: bytes
+
+
+ToWorker: TypeAlias = Changed | Ask | Become | Linger | Inquire | Leave
+ToParent: TypeAlias = Listening | Failed | Told | Said | Leave
 
 _KINDS: dict[str, type[Object]] = {each.__name__: each for each in (Namespace, Service, EndpointSlice, Pod)}
 _OBJECT = {name: msgspec.msgpack.Decoder(kind) for name, kind in _KINDS.items()}
 _OBJECTS = {name: msgspec.msgpack.Decoder(tuple[kind, ...]) for name, kind in _KINDS.items()}  # type: ignore[valid-type]
 _KEY = msgspec.msgpack.Decoder(Key)
 _MESSAGE = msgspec.msgpack.Decoder[ToWorker | ToParent](
-    Changed | Ask | Become | Linger | Leave | Listening | Failed | Told
+    Changed | Ask | Become | Linger | Inquire | Leave | Listening | Failed | Told | Said
 )
 _ENCODER = msgspec.msgpack.Encoder()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from clusterdns.workers.fork import fork
 from clusterdns.workers.link import Link
-from clusterdns.workers.messages import Failed, Leave, Listening, Told, decoded
+from clusterdns.workers.messages import Failed, Inquire, Leave, Listening, Said, Told, decoded, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +47,8 @@ class Worker:
         self.unheard = 0
         """How often it was asked whether it is there since it last answered."""
         self._loop = loop
+        self._inquiries: dict[int, asyncio.Future[bytes]] = {}
+        self._inquired = 0
         self._is_listening = False
         self._wants_to_go = wants_to_go
         ours, its = socket.socketpair()
@@ -79,6 +81,17 @@ class Worker:
     def send(self, message: bytes) -> None:
         self._link.send(message)
 
+    async def inquire(self, about: bytes) -> bytes:
+        """What it says about that; empty if it says nothing, or ends."""
+        self._inquired = number = self._inquired + 1
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        self._inquiries[number] = answer
+        self.send(encoded(Inquire(number, about)))
+        try:
+            return await answer
+        finally:
+            del self._inquiries[number]
+
     def kill(self) -> None:
         """End it, if it has not ended."""
         with contextlib.suppress(ProcessLookupError):
@@ -97,6 +110,8 @@ class Worker:
         if not self.settled.done():
             self.settled.set_result("it has ended")
         self.read.set()
+        for number in self._inquiries:
+            self._note_said(number, b"")
         return True
 
     def _hear(self, raw: bytes) -> None:
@@ -111,10 +126,17 @@ class Worker:
                 if reading is not None:
                     self.reading = reading
                     self.read.set()
+            case Said(number, answer):
+                self._note_said(number, answer)
             case Leave():
                 self._wants_to_go(self)
             case _:
                 pass
+
+    def _note_said(self, number: int, answer: bytes) -> None:
+        waiting = self._inquiries.get(number)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
 
     def _settle(self, fault: str) -> None:
         if not self.settled.done():

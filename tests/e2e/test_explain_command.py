@@ -140,6 +140,35 @@ class TestOfARunningServer:
 
 
 @pytest.fixture(scope="module")
+def of_workers(folder: Path, upstream: Faulty) -> Iterator[Path]:
+    admin = folder / "workers.sock"
+    settings = ("--manifests", EXAMPLE, "--upstream", f"{upstream.address}:{upstream.port}", "--workers", "2")
+    serving = Serving(folder / "workers.log", *settings, "--admin", admin)
+    try:
+        yield admin
+        assert serving.stop() == 0
+        assert "Traceback" not in serving.log, serving.log
+    finally:
+        serving.kill()
+
+
+class TestOfWorkers:
+    """The parent answers no queries, and so asks one who does."""
+
+    def test_a_name_of_the_cluster(self, of_workers: Path) -> None:
+        ran = explain("alpaca-prd.default.svc.cluster.local.", "--admin", of_workers)
+        _, cause, first, *_, data = ran.stdout.splitlines()
+        assert cause == "  no Service 'alpaca-prd' in namespace default: did you mean alpaca-prod?"
+        assert first.endswith("NXDOMAIN: no Service 'alpaca-prd' in namespace default")
+        assert data.startswith("data:  manifests, as of ")
+
+    def test_a_name_of_others(self, of_workers: Path, upstream: Faulty) -> None:
+        ran = explain("www.example.net", "A", "--admin", of_workers)
+        assert f"none of our names; upstream {upstream.address}:{upstream.port} has the answer\n" in ran.stdout
+        assert ran.returncode == 0
+
+
+@pytest.fixture(scope="module")
 def config(folder: Path) -> Iterator[Path]:
     with Process() as api:
         waiting = pod("db-0", "10.0.1.1")
