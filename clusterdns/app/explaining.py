@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from clusterdns.sources.cluster import Cluster
     from clusterdns.workers import Crew, Fed
 
-SLICE = 100
+SLICE = 50
 """Names that are compared before queries get their turn."""
 
 _HERE = UpstreamAddress("127.0.0.1", 53)

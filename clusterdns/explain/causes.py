@@ -254,8 +254,8 @@ def port_without_target(service: Service, age: int | None, port: ServicePort, ta
 
 
 def no_such_family(service: Service, age: int | None, family: str, has: str) -> Finding:
-    text = f"; it has {has} addresses only, so that there is no {family} address to tell (NODATA) is right: clients"
-    return _about("no-address-family", service, age, f"{text} take the other")
+    text = f"; it has {has} addresses only: that there is no {family} address (NODATA) is right, and clients use {has}"
+    return _about("no-address-family", service, age, text)
 
 
 def no_such_type(what: str, wanted: str, has: str) -> Finding:
