@@ -15,7 +15,7 @@ from clusterdns.config import Config
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import EndpointSlice, Metadata, Namespace, Pod, Service
 from clusterdns.records import Question, Type
-from clusterdns.sources.cluster import Access, Cluster, Selection
+from clusterdns.sources.cluster import Access, Cluster, Selection, details
 from tests.apiserver import ApiServer, until
 from tests.followed import PATIENCE, Followed, headless, namespace, pod, service, slice_of
 
@@ -305,3 +305,24 @@ class TestOneStream:
                 assert each.listed_at is not None
                 assert each.heard_at is not None
                 assert (each.differences, each.trouble) == (0, "")
+
+
+class TestThePodsOfANamespace:
+    """What there is to know of them is asked for once, and never told of a part."""
+
+    @pytest.fixture
+    async def cluster(self, api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+        api.put(*(pod(f"web-{number}", f"10.0.1.{number}") for number in range(1, 6)))
+        monkeypatch.setattr(details, "PAGE", 2)
+        cluster = Cluster(Access(api.url), Selection(), PATIENCE)
+        await cluster.open()
+        yield cluster
+        await cluster.close()
+
+    async def test_come_page_by_page(self, cluster: Cluster) -> None:
+        told = await cluster.pods_in("demo")
+        assert [each.metadata.name for each, _, _ in told or ()] == ["web-1", "web-2", "web-3", "web-4", "web-5"]
+
+    async def test_too_many_are_as_good_as_none(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(details, "MOST_PAGES", 2)
+        assert await cluster.pods_in("demo") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 SLICE = 50
 """Names that are compared before queries get their turn."""
 
+AT_ONCE = 1000
+"""Pods that are looked at before they do."""
+
 _HERE = UpstreamAddress("127.0.0.1", 53)
 _NOBODY = ("127.0.0.1", 0)
 _TERMS = Terms(0, 0xFFFF, b"", wants_authentic=False, suffix=b"", dnssec_ok=False, takes_errors=True)
@@ -56,7 +60,7 @@ async def explained(
     name = names.from_text(wanted.name) if address is None else names.reverse(address)
     index = _index_of(name, answering)
     itself = Itself(respond)
-    client = _client(index, wanted.namespace)
+    client = await _client(index, wanted.namespace)
     beside: dict[Question, Elsewhere] = {}
 
     async def ask(question: Question) -> Exchange:
@@ -127,10 +131,18 @@ def data_of(source: Manifests | Cluster | Fed) -> list[Data]:
     ]
 
 
-def pods_in(index: Index, namespace: str, *, has_labels: bool) -> tuple[PodFacts, ...]:
+async def pods_in(index: Index, namespace: str, *, has_labels: bool) -> tuple[PodFacts, ...]:
     """The pods of a namespace that an index was told of."""
-    pods = (each for each in index.objects(Pod) if isinstance(each, Pod) and each.metadata.namespace == namespace)
-    return tuple(explain.facts_of_pod(each, has_labels=has_labels) for each in pods)
+    return tuple([explain.facts_of_pod(each, has_labels=has_labels) async for each in _of_namespace(index, namespace)])
+
+
+async def _of_namespace(index: Index, namespace: str) -> AsyncGenerator[Pod, None]:
+    pods = index.objects(Pod)
+    for start in range(0, len(pods), AT_ONCE):
+        for each in pods[start : start + AT_ONCE]:
+            if isinstance(each, Pod) and each.metadata.namespace == namespace:
+                yield each
+        await asyncio.sleep(0)
 
 
 async def _services_like(name: str, namespace: str, index: Index) -> tuple[str, ...]:
@@ -143,10 +155,13 @@ async def _services_like(name: str, namespace: str, index: Index) -> tuple[str, 
     return search.found
 
 
-def _client(index: Index, namespace: str) -> tuple[str, int]:
+async def _client(index: Index, namespace: str) -> tuple[str, int]:
     """A pod of the namespace, if one is known: for some clients there are other answers."""
-    pods = (each for each in index.objects(Pod) if isinstance(each, Pod) and each.metadata.namespace == namespace)
-    return next(((pod.addresses[0], 0) for pod in pods if pod.is_running and pod.addresses), _NOBODY)
+    async with aclosing(_of_namespace(index, namespace)) as pods:
+        async for each in pods:
+            if each.is_running and each.addresses:
+                return each.addresses[0], 0
+    return _NOBODY
 
 
 def _asked(exchange: Exchange, elsewhere: Elsewhere) -> Asked:

@@ -94,11 +94,12 @@ async def rehearsed(settings: Config) -> AsyncGenerator[Callable[[Wanted], Await
 
     async def pods(namespace: str) -> tuple[PodFacts, ...] | None:
         if isinstance(source, Manifests):
-            return pods_in(indexes[0], namespace, has_labels=True) if indexes else None
+            return await pods_in(indexes[0], namespace, has_labels=True) if indexes else None
         from clusterdns.sources.cluster import Lost, Refused  # noqa: PLC0415
 
         with suppress(Refused, *Lost):
-            return tuple(explain.facts_of_pod(*each) for each in await source.pods_in(namespace))
+            told = await source.pods_in(namespace)
+            return None if told is None else tuple(explain.facts_of_pod(*each) for each in told)
         return None
 
     async def story(wanted: Wanted) -> Story:

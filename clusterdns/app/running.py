@@ -255,7 +255,7 @@ class Running:
         indexes = _of_cluster(self.answering)
         if not indexes or not (is_manifests or Pod in kinds(self.settings)):
             return None
-        return pods_in(indexes[0], namespace, has_labels=is_manifests)
+        return await pods_in(indexes[0], namespace, has_labels=is_manifests)
 
     async def linger(self, at_once: asyncio.Event) -> None:
         """Say that we go, and answer until those who ask have heard of it, or until `at_once`."""

@@ -9,15 +9,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from clusterdns.objects import Pod
 
 if TYPE_CHECKING:
     from clusterdns.sources.cluster.connection import Connection
 
-MOST_PODS = 500
-"""Of a namespace: more are not looked at."""
+PAGE = 500
+"""Pods that are asked for at once."""
+
+MOST_PAGES = 20
+"""Of a namespace: of so many pods nobody waits for the rest."""
 
 SECONDS = 10.0
 """How long the API server may be silent."""
@@ -52,22 +55,36 @@ class _Body(Struct):
     status: _Status | None = None
 
 
+class _Metadata(Struct, frozen=True):
+    continue_: str = field(name="continue", default="")
+
+
 class _List(Struct):
+    metadata: _Metadata = _Metadata()
     items: list[Raw] | None = None
 
 
-async def pods_in(connection: Connection, namespace: str) -> list[tuple[Pod, str, float | None]]:
-    """Each with why it is not ready, in words, and since when (seconds since the epoch).
+async def pods_in(connection: Connection, namespace: str) -> list[tuple[Pod, str, float | None]] | None:
+    """Each with why it is not ready, in words, and since when (seconds since the epoch); None if there are too many:
+    what a part of them tells may be wrong of all.
 
     Raises Refused, NoCredentials, and any of Lost.
     """
-    path, query = f"/api/v1/namespaces/{namespace}/pods", {"limit": str(MOST_PODS)}
-    async with connection.get(path, query, lambda: SECONDS) as body:
-        found = msgspec.json.decode(b"".join([piece async for piece in body]), type=_List)
-    return [
-        (msgspec.json.decode(raw, type=Pod), *_why_not_ready(msgspec.json.decode(raw, type=_Body).status or _Status()))
-        for raw in found.items or []
-    ]
+    path, query = f"/api/v1/namespaces/{namespace}/pods", {"limit": str(PAGE)}
+    found: list[Raw] = []
+    for _ in range(MOST_PAGES):
+        async with connection.get(path, query, lambda: SECONDS) as body:
+            page = msgspec.json.decode(b"".join([piece async for piece in body]), type=_List)
+        found += page.items or ()
+        if not page.metadata.continue_:
+            return list(map(_told, found))
+        query["continue"] = page.metadata.continue_
+    return None
+
+
+def _told(raw: Raw) -> tuple[Pod, str, float | None]:
+    body = msgspec.json.decode(raw, type=_Body)
+    return msgspec.json.decode(raw, type=Pod), *_why_not_ready(body.status or _Status())
 
 
 def _why_not_ready(status: _Status) -> tuple[str, float | None]:

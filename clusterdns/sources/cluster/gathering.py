@@ -106,8 +106,9 @@ class Cluster:
         """Take other credentials for the next request, if there are others; what is being answered goes on."""
         await self._connection.renew_if_rotated()
 
-    async def pods_in(self, namespace: str) -> list[tuple[Pod, str, float | None]]:
-        """The pods of a namespace as they are now, with the reasons why they are not ready, and since when.
+    async def pods_in(self, namespace: str) -> list[tuple[Pod, str, float | None]] | None:
+        """The pods of a namespace as they are now, with the reasons why they are not ready, and since when; None if
+        there are too many.
 
         Raises Refused, NoCredentials, and any of Lost.
         """
