@@ -355,6 +355,13 @@ class TestNearest:
         assert nearest("service-01235x", names) == tuple(likest[:3])
 
 
+class TestNamesWithNamesBelow:
+    def test_the_type_that_is_not_there_is_named(self, index: Index) -> None:
+        asked = Asked(question=Question(names.from_text("svc.cluster.local"), 16), rcode=Rcode.NOERROR)
+        text = "svc.cluster.local has no TXT records, but there are names below it"
+        assert told_of(index, asked).text == text
+
+
 class TestForPeople:
     def test_no_orders_for_a_terminal(self, index: Index) -> None:
         reason = Reason("all\x1b[2Jis\nwell\u202e", ReasonCode.OTHER)

@@ -51,6 +51,10 @@ def of_endpoint(each: EndpointFacts) -> str:
     return f"{'pod ' if each.is_pod else ''}{each.name} not ready{since}{f' ({each.why})' if each.why else ''}"
 
 
+def _pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"
+
+
 def selector_text(selector: Mapping[str, str]) -> str:
     return ",".join(f"{key}={value}" for key, value in selector.items())
 
@@ -174,7 +178,7 @@ def no_selector(service: Service, age: int | None) -> Finding:
 
 def selects_nothing(service: Service, age: int | None, count: int, likest: Mapping[str, str]) -> Finding:
     wanted = selector_text(service.spec.selector or {})
-    pods = "there is no pod" if not count else f"its selector {wanted} matches none of {count} pods"
+    pods = "there is no pod" if not count else f"its selector {wanted} matches none of {_pods(count)}"
     where = f" in namespace {service.metadata.namespace}"
     suggestion = selector_text(likest)
     text = f"; no endpoints: {pods}{where}" + (f" for its selector {wanted}" if not count else "")
@@ -186,14 +190,14 @@ def selected_without_address(service: Service, age: int | None, pods: Sequence[P
     shown = listed(
         f"{each.name} is {each.phase or 'not running'}{f' ({each.why})' if each.why else ''}" for each in pods
     )
-    verb = "pods match" if len(pods) != 1 else "pod matches"
-    text = f"; no endpoints: {len(pods)} {verb} its selector, but none has an address yet: {shown}"
+    verb = "match" if len(pods) != 1 else "matches"
+    text = f"; no endpoints: {_pods(len(pods))} {verb} its selector, but none has an address yet: {shown}"
     return _about("pods-without-address", service, age, text)
 
 
 def selected_without_slices(service: Service, age: int | None, pods: Sequence[PodFacts]) -> Finding:
     text = (
-        f"; no endpoints, though its selector matches {len(pods)} pods with addresses: the EndpointSlices of it are"
+        f"; no endpoints, though its selector matches {_pods(len(pods))} with addresses: the EndpointSlices of it are"
         " missing, or have another label"
     )
     return _about("no-slices", service, age, text)

@@ -57,7 +57,7 @@ def cause_of(asked: Asked, node: Node, known: Known) -> Finding:
         case ServiceName():
             return _service_without(asked, node, known)
         case PodNamespace() | EmptyNonTerminal():
-            return _empty(node, known)
+            return _empty(asked, node, known)
         case _:
             return _other_type(asked, node, known)
 
@@ -323,12 +323,13 @@ def _addresses(node: ServiceName) -> list[bytes]:
     return [each for each in map(names.address, node.service.cluster_ips) if each]
 
 
-def _empty(node: EmptyNonTerminal, known: Known) -> Finding:
+def _empty(asked: Asked, node: EmptyNonTerminal | PodNamespace, known: Known) -> Finding:
     namespace = _first(node.name)
     if node.lacks in ("Service", "exposed Service") and namespace in known.namespaces():
         age = known.age(known.namespaces()[namespace])
         return causes.name_of_a_namespace(namespace, age, plain(node.zone.name))
-    return causes.no_such_type(plain(node.name), "such", "there are names below it")
+    wanted = presentation.type_text(asked.question.qtype)
+    return causes.no_such_type(plain(node.name), wanted, "there are names below it")
 
 
 def _other_type(asked: Asked, node: Node, known: Known) -> Finding:

@@ -201,7 +201,7 @@ class TestOfACluster:
 
     def test_a_selector_is_held_against_them(self, config: Path) -> None:
         story = explain("web.demo", "A", "--kubeconfig", config, "--upstream", "none").stdout
-        assert "its selector app=bd matches none of 1 pods in namespace demo: did you mean app=db?" in story
+        assert "its selector app=bd matches none of 1 pod in namespace demo: did you mean app=db?" in story
 
     def test_one_that_is_not_there(self, folder: Path) -> None:
         config = kubeconfig(folder / "nowhere", "https://127.0.0.1:1")
