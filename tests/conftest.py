@@ -1,5 +1,7 @@
 """What holds for every test."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -9,3 +11,7 @@ pytest.register_assert_rewrite("tests.cluster", "tests.followed")
 # How long an example takes is the machine's business; that a test ends at all, pytest-timeout's.
 settings.register_profile("clusterdns", deadline=None)
 settings.load_profile("clusterdns")
+
+# A shell that starts the tests in the background has SIGINT ignored, and so would every command that a test starts and
+# interrupts: what is ignored is inherited, a handler is not.
+signal.signal(signal.SIGINT, signal.default_int_handler)

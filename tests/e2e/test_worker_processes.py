@@ -332,7 +332,7 @@ class TestReload:
         it = manned(manifests=[str(EXAMPLE)], workers=1)
         assert it.workers() == []
         it.reload(workers=2)
-        assert "goes on alone until it is started again" in it.server.log
+        eventually(lambda: "goes on alone until it is started again" in it.server.log, "it says so")
         assert it.workers() == []
 
 
