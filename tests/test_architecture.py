@@ -25,10 +25,11 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 DOORS = {
-    "aiohttp": ("http", "sources.cluster"),
+    "aiohttp": ("http", "probes.http_get", "sources.cluster"),
     "cachetools": ("cache",),
     "click": ("cli", "commands"),
     "dnslib": ("presentation",),
+    "grpclib": ("probes.grpc_health",),
     "kubernetes": ("sources.cluster",),
     "prometheus_client": ("metrics",),
     "rich": ("cli",),
@@ -41,7 +42,7 @@ EVERYWHERE = {"msgspec"}
 
 PURE = (
     "admin.lines", "answer", "around", "cache", "durations", "environment", "events", "explain", "index", "kubectl",
-    "names", "nodes", "objects", "origins", "popularity", "presentation", "queries", "records", "resolv_conf",
+    "names", "nodes", "objects", "origins", "popularity", "presentation", "probes.course", "probes.probe", "queries", "records", "resolv_conf",
     "responses", "search", "sources.manifests.admission", "sources.manifests.cluster_ips",
     "sources.manifests.endpoint_slices", "sources.manifests.whole", "traffic", "wire",
 )  # fmt: skip
