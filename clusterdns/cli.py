@@ -74,6 +74,11 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
 _OPTIONS = (
     _option("--manifests", "PATH", "A file or folder of Kubernetes manifests, watched for changes. Repeatable."),
     click.option(
+        "--probes/--no-probes",
+        default=None,
+        help="Probe pods in manifests that have a readinessProbe, as a kubelet does.  [default: probes]",
+    ),
+    click.option(
         "--kubeconfig", metavar="FILE", help="The cluster to serve, in place of manifests or of the pod we are in."
     ),
     click.option("--context", metavar="NAME", help="The context of that kubeconfig.  [default: its current one]"),

@@ -542,6 +542,9 @@ class Config(Block, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     manifests: tuple[str, ...] = ()
     """Files and folders of Kubernetes manifests that the names are made of."""
 
+    probes: bool = True
+    """Whether pods in manifests that have a readinessProbe are probed, as a kubelet would; else their status counts."""
+
     kubeconfig: str = ""
     """A kubeconfig file that leads to the cluster to serve, in place of manifests."""
 

@@ -42,9 +42,10 @@ EVERYWHERE = {"msgspec"}
 
 PURE = (
     "admin.lines", "answer", "around", "cache", "durations", "environment", "events", "explain", "index", "kubectl",
-    "names", "nodes", "objects", "origins", "popularity", "presentation", "probes.course", "probes.probe", "queries", "records", "resolv_conf",
-    "responses", "search", "sources.manifests.admission", "sources.manifests.cluster_ips",
-    "sources.manifests.endpoint_slices", "sources.manifests.whole", "traffic", "wire",
+    "names", "nodes", "objects", "origins", "popularity", "presentation", "probes.course", "probes.probe", "queries",
+    "records", "resolv_conf", "responses", "search", "sources.manifests.admission", "sources.manifests.cluster_ips",
+    "sources.manifests.container_probes", "sources.manifests.endpoint_slices", "sources.manifests.upkeep",
+    "sources.manifests.whole", "traffic", "wire",
 )  # fmt: skip
 IMPURE = {"asyncio", "logging", "os", "select", "selectors", "signal", "socket", "subprocess", "threading", "time"}
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from clusterdns.objects import Endpoints, EndpointSlice, Pod, Service
-from clusterdns.sources.manifests.endpoint_slices import endpoint_slices
+from clusterdns.sources.manifests.endpoint_slices import made_slices
 
 READY = [{"type": "Ready", "status": "True"}]
 NOT_READY = [{"type": "Ready", "status": "False"}]
@@ -36,6 +36,12 @@ def written(managed_by: str | None = None, name: str = "cart-abc", service: str 
         labels["endpointslice.kubernetes.io/managed-by"] = managed_by
     metadata = {"name": name, "namespace": "shop", "labels": labels}
     return msgspec.convert({"metadata": metadata, "addressType": "IPv4", "endpoints": [], "ports": []}, EndpointSlice)
+
+
+def endpoint_slices(
+    services: list[Service], slices: list[EndpointSlice], endpoints: list[Endpoints], pods: Any
+) -> list[EndpointSlice]:
+    return [*slices, *[each.slice for each in made_slices(services, slices, endpoints, pods)]]
 
 
 def made(service: Service, *pods: Pod) -> list[EndpointSlice]:

@@ -51,8 +51,8 @@ SOCKETS_PER_QUERY = 2
 LONGEST_QUERY = 4096
 """Bytes, over TCP: as much as is read of a datagram."""
 
-OWN_DESCRIPTORS = 50
-"""Files and sockets beside the clients' connections: manifests, the API server, listeners, what libraries take."""
+OWN_DESCRIPTORS = 150
+"""Files and sockets beside the clients' connections: manifests, probes, an API server, listeners, libraries."""
 
 
 class Running:
@@ -416,7 +416,7 @@ def read_at_start(settings: Config) -> tuple[Path, ...]:
 def origin(settings: Config) -> tuple[object, ...]:
     """The settings that a source is made of."""
     return (
-        any(each.cluster for each in config.blocks(settings)), settings.manifests, settings.kubeconfig,
+        any(each.cluster for each in config.blocks(settings)), settings.manifests, settings.probes, settings.kubeconfig,
         settings.context, settings.api_server, settings.api_certificate,
         settings.api_key, settings.api_authority, _namespaces(settings), settings.namespace_labels,
         settings.labels, settings.endpoints, settings.service_cidr, kinds(settings),
@@ -448,7 +448,8 @@ def _settle(indexes: Sequence[Index], started: float) -> None:
 def build_source(settings: Config) -> Manifests | Cluster:
     """Manifests if there are any, or no block asks for a cluster; else a cluster."""
     if settings.manifests or not any(each.cluster for each in config.blocks(settings)):
-        return Manifests([Path(path) for path in settings.manifests], settings.service_cidr)
+        paths = [Path(path) for path in settings.manifests]
+        return Manifests(paths, settings.service_cidr, probes=settings.probes)
     from clusterdns.sources.cluster import Access, Cluster, Patience, Selection  # noqa: PLC0415 - it takes half a second
 
     selection = Selection(

@@ -9,7 +9,19 @@ It knows of pods only what they are called. `manifests` says what to probe, and 
 
 from clusterdns.probes.asking import prepare
 from clusterdns.probes.host_names import HostNames
-from clusterdns.probes.probe import Checks, GrpcHealth, HttpGet, NoPort, Probe, Readiness, Request, TcpSocket, Watched
+from clusterdns.probes.probe import (
+    Checks,
+    GrpcHealth,
+    HttpGet,
+    NoPort,
+    Probe,
+    Readiness,
+    Request,
+    TcpSocket,
+    Watched,
+    is_address,
+    with_port,
+)
 from clusterdns.probes.probing import Probing
 
 __all__ = [
@@ -24,5 +36,7 @@ __all__ = [
     "Request",
     "TcpSocket",
     "Watched",
+    "is_address",
     "prepare",
+    "with_port",
 ]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
 import threading
 from typing import TYPE_CHECKING
+
+from clusterdns.probes.probe import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -25,14 +26,6 @@ AGAIN = 30.0
 """Seconds until a name is asked for again: what a record of ours lives for."""
 AFTER_FAILURE = 5.0
 """The same if it had no address."""
-
-
-def is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class HostNames:
@@ -73,7 +66,7 @@ class HostNames:
             async with self._room:
                 reason = await self._look_up(host)
             if reason and reason != trouble:
-                log.warning("host name %s: %s", host, reason)
+                log.warning("host name %(host)s: %(error)s", {"host": host, "error": reason})
             trouble = reason
             await asyncio.sleep(min(AFTER_FAILURE, self._again) if reason else self._again)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -90,6 +91,15 @@ class Readiness(Struct, frozen=True):
     """`GET http://127.0.0.1:8080/ready`"""
     outcome: str
     """What it said: `503`."""
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an address, and of no machine's own scope (fe80::1%eth0)."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host
 
 
 def with_port(host: str, port: int) -> str:

@@ -116,11 +116,11 @@ class Probing:
                 followed.readiness = replace(before, probe=str(probe.request), outcome=outcome.text)
             return
         followed.readiness = Readiness(is_ready, time.time(), str(probe.request), outcome.text)
-        log.info(
-            "%s is %s: %s: %s",
-            followed.watched.called,
-            "ready" if is_ready else "not ready",
-            probe.request,
-            outcome.text,
-        )
+        fields = {
+            "target": followed.watched.called,
+            "readiness": "ready" if is_ready else "not ready",
+            "probe": probe.request,
+            "outcome": outcome.text,
+        }
+        log.info("%(target)s is %(readiness)s: %(probe)s: %(outcome)s", fields)
         self._tell(key)

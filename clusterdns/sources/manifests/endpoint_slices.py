@@ -13,20 +13,26 @@ import ipaddress
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from clusterdns.objects import (
     SERVICE_NAME_LABEL,
     Conditions,
     Endpoint,
     EndpointPort,
     EndpointSlice,
+    Key,
     Metadata,
     ObjectReference,
+    Pod,
+    Service,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from clusterdns.objects import EndpointAddress, Endpoints, Key, Pod, Service, ServicePort
+    from clusterdns.objects import EndpointAddress, Endpoints, ServicePort
 
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 SKIP_MIRROR_LABEL = "endpointslice.kubernetes.io/skip-mirror"
@@ -34,48 +40,77 @@ SLICE_CONTROLLER = "endpointslice-controller.k8s.io"
 MIRRORING_CONTROLLER = "endpointslicemirroring-controller.k8s.io"
 
 _Ports: TypeAlias = tuple[EndpointPort, ...]
-_Member: TypeAlias = tuple[str, _Ports, Endpoint]
-"""An endpoint, its address family, and the ports that it has: slices are grouped by the last two."""
+_Member: TypeAlias = tuple[str, _Ports, Endpoint, Key | None]
+"""An endpoint, its address family, the ports that it has, and the pod that it is: slices are grouped by the second and
+the third."""
 
 
-def endpoint_slices(
+class Made(Struct, frozen=True):
+    """A slice that was made, and what of."""
+
+    slice: EndpointSlice
+    service: Service
+    pods: tuple[Key | None, ...]
+    """For each endpoint the pod that it is, if it is one."""
+
+    def with_pods(self, slice_: EndpointSlice, pods: Mapping[Key, Pod]) -> EndpointSlice:
+        """The slice as it is when these pods are ready, or are not, and the others stay as they are."""
+        endpoints = tuple(
+            endpoint
+            if key is None or key not in pods
+            else replace(endpoint, conditions=_conditions(self.service, pods[key]))
+            for endpoint, key in zip(slice_.endpoints or (), self.pods, strict=True)
+        )
+        return replace(slice_, endpoints=endpoints)
+
+
+def made_slices(
     services: Iterable[Service],
     slices: Sequence[EndpointSlice],
     endpoints: Iterable[Endpoints],
     pods: Iterable[Pod],
-) -> list[EndpointSlice]:
-    """The given slices, and behind them the made ones in the order of their services' keys."""
+    *,
+    backends: Mapping[Key, Sequence[Pod]] | None = None,
+    ports: Mapping[Key, int] | None = None,
+) -> list[Made]:
+    """What is to be made beside the given slices, in the order of the services' keys.
+
+    `backends` are pods that a service has without selecting them; `ports` are those of pods that have one for all.
+    """
     written: dict[Key, set[str]] = defaultdict(set)
     for each in slices:
         written[each.service_key].add(each.labels.get(MANAGED_BY_LABEL, ""))
     mirrored = {each.key: each for each in endpoints if each.labels.get(SKIP_MIRROR_LABEL) != "true"}
     selectable = _ByLabel(pods)
     taken = {each.key for each in slices}
-    made: list[EndpointSlice] = []
+    made: list[Made] = []
     for service in sorted(services, key=lambda service: service.key):
         managers = written[service.key]
         if SLICE_CONTROLLER in managers:
             continue
-        if service.key not in mirrored:
-            made += _slices(service.key, _from_pods(service, selectable), taken)
+        if backends and service.key in backends:
+            made += _slices(service, _from_pods(service, backends[service.key], ports or {}), taken)
+        elif service.key not in mirrored:
+            made += _slices(service, _from_pods(service, selectable.selected(service), ports or {}), taken)
         elif MIRRORING_CONTROLLER not in managers:
-            made += _slices(service.key, _from_endpoints(mirrored[service.key]), taken)
-    return [*slices, *made]
+            made += _slices(service, _from_endpoints(mirrored[service.key]), taken)
+    return made
 
 
-def _slices(service: Key, members: Iterable[_Member], taken: set[Key]) -> Iterator[EndpointSlice]:
+def _slices(service: Service, members: Iterable[_Member], taken: set[Key]) -> Iterator[Made]:
     """One slice for each family and each set of ports, under a name that is not taken yet."""
-    grouped: dict[tuple[str, _Ports], list[Endpoint]] = defaultdict(list)
-    for family, ports, endpoint in members:
-        grouped[family, ports].append(endpoint)
-    namespace, name = service
+    grouped: dict[tuple[str, _Ports], list[tuple[Endpoint, Key | None]]] = defaultdict(list)
+    for family, ports, endpoint, pod in members:
+        grouped[family, ports].append((endpoint, pod))
+    namespace, name = service.key
     for (family, ports), group in grouped.items():
         number = 1
         while (key := (namespace, f"{name}-{family.lower()}-{number}")) in taken:
             number += 1
         taken.add(key)
         metadata = Metadata(name=key[1], namespace=namespace, labels={SERVICE_NAME_LABEL: name})
-        yield EndpointSlice(metadata, address_type=family, endpoints=tuple(group), ports=ports)
+        endpoints, pods = zip(*group, strict=True)
+        yield Made(EndpointSlice(metadata, address_type=family, endpoints=endpoints, ports=ports), service, pods)
 
 
 # From Pods.
@@ -91,29 +126,36 @@ class _ByLabel:
                 for label, value in pod.labels.items():
                     self._pods[pod.metadata.namespace, label, value].append(pod)
 
-    def matching(self, namespace: str, selector: Mapping[str, str]) -> Iterator[Pod]:
+    def selected(self, service: Service) -> Iterator[Pod]:
+        selector = service.spec.selector
+        if service.is_external_name or not selector:
+            return iter(())
+        namespace = service.metadata.namespace
         fewest = min((self._pods.get((namespace, *pair), []) for pair in selector.items()), key=len)
         return (pod for pod in fewest if selector.items() <= pod.labels.items())
 
 
-def _from_pods(service: Service, pods: _ByLabel) -> Iterator[_Member]:
-    if service.is_external_name or not service.spec.selector:
-        return
-    for pod in pods.matching(service.metadata.namespace, service.spec.selector):
-        is_terminating = pod.metadata.deletion_timestamp is not None
-        is_ready = service.spec.publish_not_ready_addresses or (pod.is_ready and not is_terminating)
+def _from_pods(service: Service, pods: Iterable[Pod], own_ports: Mapping[Key, int]) -> Iterator[_Member]:
+    for pod in pods:
         for family, addresses in _addresses(pod, service).items():
             yield (
                 family,
-                _ports(service.ports, pod),
+                _ports(service.ports, pod, own_ports.get(pod.key)),
                 Endpoint(
                     addresses=tuple(addresses),
-                    conditions=Conditions(ready=is_ready),
+                    conditions=_conditions(service, pod),
                     # Anything else would let a pod speak under the name of another service.
                     hostname=(pod.spec.subdomain == service.metadata.name and pod.spec.hostname) or None,
-                    target_ref=ObjectReference(pod.metadata.name),
+                    # What has no labels was not selected: it is a backend that is no pod.
+                    target_ref=ObjectReference(pod.metadata.name) if pod.labels else None,
                 ),
+                pod.key,
             )
+
+
+def _conditions(service: Service, pod: Pod) -> Conditions:
+    is_terminating = pod.metadata.deletion_timestamp is not None
+    return Conditions(ready=service.spec.publish_not_ready_addresses or (pod.is_ready and not is_terminating))
 
 
 def _addresses(pod: Pod, service: Service) -> dict[str, list[str]]:
@@ -129,8 +171,8 @@ def _addresses(pod: Pod, service: Service) -> dict[str, list[str]]:
     return {family: by_family[family] for family in families if family in by_family}
 
 
-def _ports(ports: Sequence[ServicePort], pod: Pod) -> _Ports:
-    resolved = ((each, _target(each, pod)) for each in ports)
+def _ports(ports: Sequence[ServicePort], pod: Pod, own: int | None) -> _Ports:
+    resolved = ((each, own or _target(each, pod)) for each in ports)
     return tuple(
         EndpointPort(port=number, name=each.name, protocol=each.protocol)
         for each, number in resolved
@@ -159,9 +201,9 @@ def _target(port: ServicePort, pod: Pod) -> int | None:
 def _from_endpoints(endpoints: Endpoints) -> Iterator[_Member]:
     for subset in endpoints.subsets or ():
         for address in subset.addresses or ():
-            yield _family(address.ip), subset.ports or (), _mirrored(address, is_ready=True)
+            yield _family(address.ip), subset.ports or (), _mirrored(address, is_ready=True), None
         for address in subset.not_ready_addresses or ():
-            yield _family(address.ip), subset.ports or (), _mirrored(address, is_ready=False)
+            yield _family(address.ip), subset.ports or (), _mirrored(address, is_ready=False), None
 
 
 def _mirrored(address: EndpointAddress, *, is_ready: bool) -> Endpoint:

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from clusterdns.objects import Endpoints, EndpointSlice, Namespace, Pod, Service
 from clusterdns.sources.manifests.admission import Admissible, Refused, admitted
+from clusterdns.sources.manifests.upkeep import Tended, backends, commands, tended_pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,11 +44,6 @@ class Place(Struct, frozen=True, gc=False):
         return str(self.path) if self.line is None else f"{self.path}:{self.line}"
 
 
-class Found(Struct, frozen=True, gc=False):
-    object: Admissible
-    place: Place
-
-
 class Fault(Struct, frozen=True):
     """Its text is one line, as compilers write theirs: place, colon, reason."""
 
@@ -56,6 +52,15 @@ class Fault(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.reason}"
+
+
+class Found(Struct, frozen=True, gc=False):
+    object: Admissible
+    place: Place
+    tended: tuple[Tended, ...] = ()
+    """What it leaves to whoever runs its pods."""
+    unheard: tuple[Fault, ...] = ()
+    """What it asks for there that is not done."""
 
 
 def read(path: Path, content: bytes) -> tuple[list[Found], list[Fault]]:
@@ -308,7 +313,7 @@ def _walk(node: yaml.Node, field: str) -> yaml.Node:
     return stands
 
 
-_STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
+_STEP = re.compile(r"\.([\w/-]+)|\[(\d+|\.\.\.)\]")
 
 
 # Documents -> objects.
@@ -320,9 +325,14 @@ def _entries(path: Path, document: _Document) -> Iterator[Found | Fault]:
         api_version, kind = _type(document)
         item_type = ("", "") if kind == "List" else (api_version, kind.removesuffix("List"))
         if (api_version, kind) in KINDS:
-            found = _object(document, api_version, kind)
+            found, tended = _object(document, api_version, kind)
             if not isinstance(found, EndpointSlice) or found.address_type != "FQDN":  # that one has no addresses
-                yield Found(found, Place(path, document.line()))
+                unheard = (
+                    Fault(Place(path, document.line(field)), reason)
+                    for each in tended
+                    for field, reason in commands(each)
+                )
+                yield Found(found, Place(path, document.line()), tended, tuple(unheard))
         elif (api_version, kind) == ("v1", "List") or (item_type in KINDS and kind.endswith("List")):
             for item in _items(document, item_type):
                 yield from _entries(path, item)
@@ -354,17 +364,30 @@ def _items(document: _Document, default_type: tuple[str, str]) -> Iterator[_Docu
         yield _Document(value, nodes and nodes[index], default_type)
 
 
-def _object(document: _Document, api_version: str, kind: str) -> Admissible:
-    """The object, checked and in canonical form. Raises Refused, with the object's name in the reason."""
+def _object(document: _Document, api_version: str, kind: str) -> tuple[Admissible, tuple[Tended, ...]]:
+    """The object, checked and in canonical form, and what it leaves to whoever runs its pods.
+
+    Raises Refused, with the object's name in the reason.
+    """
     try:
         try:
-            decoded = msgspec.convert(document.value, KINDS[api_version, kind])
+            found = admitted(msgspec.convert(document.value, KINDS[api_version, kind]))
+            return found, _tended(document, found)
         except msgspec.ValidationError as error:
             raise _from_msgspec(error) from None
-        return admitted(decoded)
     except Refused as wrong:
         field = f"{wrong.field.removesuffix('[...]').removeprefix('.')}: " if wrong.field else ""
         raise Refused(wrong.field, f"{_called(kind, document.value)}: {field}{wrong.reason}") from None
+
+
+def _tended(document: _Document, found: Admissible) -> tuple[Tended, ...]:
+    """Raises Refused and msgspec.ValidationError."""
+    match found:
+        case Pod():
+            return tended_pod(document.value, found)
+        case Service():
+            return backends(document.value, found)
+    return ()
 
 
 def _called(kind: str, value: dict[str, Any]) -> str:

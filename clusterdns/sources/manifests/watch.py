@@ -2,6 +2,8 @@
 
 At the start every fault counts, and all are told at once. Later a server that answers is worth more than a file that
 is right: what is broken, or contradicts another file, is logged once, and the last good content of the file stays.
+
+Meanwhile pods are tended as their manifests ask for it: probed, and found by their host names.
 """
 
 from __future__ import annotations
@@ -17,16 +19,21 @@ from watchfiles import awatch
 from clusterdns.contents import content as content_of
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+from clusterdns.probes import prepare
 from clusterdns.sources.manifests import cluster_ips
 from clusterdns.sources.manifests.files import Fault, Place, read
 from clusterdns.sources.manifests.folders import SUFFIXES, Stamp, Survey, stamp, survey
-from clusterdns.sources.manifests.whole import compiled, reconciled
+from clusterdns.sources.manifests.tending import Tending
+from clusterdns.sources.manifests.upkeep import Observed
+from clusterdns.sources.manifests.whole import Whole, compiled, reconciled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
     from pathlib import Path
 
     from clusterdns.events import Event
+    from clusterdns.objects import Key
+    from clusterdns.probes import Readiness
     from clusterdns.sources.manifests.files import Found
     from clusterdns.sources.manifests.whole import Objects
 
@@ -50,10 +57,14 @@ class ManifestError(Exception):
 
 
 class Manifests:
-    """The source that reads `paths`, files and folders. Raises ValueError for service CIDRs that are none."""
+    """The source that reads `paths`, files and folders, and probes the pods in them if it is told to.
 
-    def __init__(self, paths: Sequence[Path], service_cidrs: Sequence[str]) -> None:
+    Raises ValueError for service CIDRs that are none.
+    """
+
+    def __init__(self, paths: Sequence[Path], service_cidrs: Sequence[str], *, probes: bool = False) -> None:
         cluster_ips.ranges(service_cidrs)
+        self._probes = probes
         self._paths = tuple(paths)
         self._service_cidrs = tuple(service_cidrs)
         self._seen = Survey()
@@ -61,8 +72,12 @@ class Manifests:
         self._contents: dict[Path, list[Found]] = {}
         self._waiting: dict[Path, list[Found]] = {}
         # What was handed over, and which faults were logged and hold still.
-        self._objects: Objects = {}
+        self._whole = Whole()
         self._troubles: _Troubles = {}
+        # What is observed of pods, and by whom; whoever makes something of it, or of files, has a turn.
+        self._observed = Observed(is_probed=probes)
+        self._tending: Tending | None = None
+        self._turn = asyncio.Lock()
 
     @property
     def troubles(self) -> list[str]:
@@ -81,30 +96,80 @@ class Manifests:
         for path in seen.stamps:
             contents[path], wrong = _read(path)
             faults += wrong
-        objects, conflicts = compiled(contents, self._service_cidrs)
+        whole, conflicts = compiled(contents, self._service_cidrs, self._observed)
         if faults or conflicts:
             raise ManifestError([*faults, *(conflict.fault for conflict in conflicts)])
-        self._seen, self._contents, self._objects = seen, contents, objects
-        log.info("%d manifest files read: %d objects", len(contents), len(objects))
+        self._seen, self._contents, self._whole = seen, contents, whole
+        log.info("%d manifest files read: %d objects", len(contents), len(whole.objects))
         if self._paths and not contents:
             log.warning(
                 "no manifests in %s: their names end in %s", ", ".join(map(str, self._paths)), " ".join(SUFFIXES)
             )
+        self._greet(contents.values())
         return [
-            Listed(kind, tuple([each for (of, _), each in objects.items() if of is kind]))
+            Listed(kind, tuple([each for (of, _), each in whole.objects.items() if of is kind]))
             for kind in (Namespace, Service, EndpointSlice, Pod)
         ]
 
+    def readiness(self, pod: Key) -> Readiness | None:
+        """What the probes of a pod have come to; None if it has none, or they have not told yet."""
+        return self._tending.readiness(pod) if self._tending else None
+
     async def changes(self) -> AsyncGenerator[list[Event], None]:
         """The difference to what was handed over last, each time that there is one, without end."""
+        batches: asyncio.Queue[list[Event]] = asyncio.Queue()
+        self._tending = tending = Tending(probes=self._probes)
+        tending.take(self._whole)
+        workers = [
+            asyncio.create_task(self._follow_files(batches, tending)),
+            asyncio.create_task(self._follow_pods(batches, tending)),
+        ]
+        for worker in workers:
+            worker.add_done_callback(lambda _: batches.put_nowait([]))
+        try:
+            while True:
+                events = await batches.get()
+                for worker in workers:
+                    if worker.done():
+                        await worker  # it never ends but by a fault
+                if events:
+                    yield events
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            await tending.stop()
+
+    async def _follow_files(self, batches: asyncio.Queue[list[Event]], tending: Tending) -> None:
         while True:
             folders = self._seen.folders
             async with aclosing(_wake_ups(folders)) as wake_ups:
                 async for _ in wake_ups:
-                    if events := await self._changed():
-                        yield events
+                    async with self._turn:
+                        before = self._whole
+                        if events := await self._changed():
+                            batches.put_nowait(events)
+                        if self._whole is not before:
+                            tending.take(self._whole)
                     if self._seen.folders != folders:
                         break
+
+    async def _follow_pods(self, batches: asyncio.Queue[list[Event]], tending: Tending) -> None:
+        while True:
+            await tending.stirred.wait()
+            async with self._turn:
+                self._observed, changed, is_resolved_anew = tending.observed()
+                if is_resolved_anew:
+                    before = self._whole.objects
+                    self._whole, _ = await asyncio.to_thread(
+                        compiled, self._contents, self._service_cidrs, self._observed
+                    )
+                    events = _difference(before, self._whole.objects)
+                    tending.take(self._whole)
+                else:
+                    events = [Put(each) for each in self._whole.with_readiness(self._observed, changed)]
+                if events:
+                    batches.put_nowait(events)
 
     async def _changed(self) -> list[Event]:
         seen = await asyncio.to_thread(self._look)
@@ -165,18 +230,27 @@ class Manifests:
         """Makes the offered contents part of the whole as far as they fit, and notes the trouble with the others."""
         if not offered:
             return []
-        objects, refused = reconciled(self._contents, offered, self._service_cidrs)
+        whole, refused = reconciled(self._contents, offered, self._service_cidrs, self._observed)
         troubles.update({path: tuple(str(each.fault) for each in conflicts) for path, conflicts in refused.items()})
         accepted = sorted(offered.keys() - refused.keys())
         self._waiting = {path: offered[path] for path in refused}
         self._contents |= {path: offered[path] for path in accepted}
-        events = _difference(self._objects, objects)
-        self._objects = objects
+        events = _difference(self._whole.objects, whole.objects)
+        self._whole = whole
+        self._greet(offered[path] for path in accepted)
         if accepted:
             puts = sum(isinstance(event, Put) for event in events)
             some = ", ".join(map(str, accepted[:5])) + (f" and {len(accepted) - 5} more" if len(accepted) > 5 else "")
             log.info("%s: objects put: %d, gone: %d", some, puts, len(events) - puts)
         return events
+
+    def _greet(self, contents: Iterable[Iterable[Found]]) -> None:
+        """Makes ready for the probes in new contents, and says which of them are not made."""
+        for each in (each for content in contents for each in content if self._probes):
+            if any(tended.containers for tended in each.tended):
+                prepare()
+            for fault in each.unheard:
+                log.warning("%s", fault)
 
     def _tell(self, troubles: _Troubles) -> None:
         """Logs what is new in the faults, and what has healed since."""
