@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import logging
 import socket
 import ssl
@@ -16,7 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from serving import free_port, needs_ipv6
 
 from clusterdns.probes import Checks, GrpcHealth, HttpGet, NoPort, Probe, Probing, TcpSocket, Watched
-from clusterdns.probes.asking import Asking
+from clusterdns.probes.asking import Asking, NotAsked
 from clusterdns.probes.host_names import HostNames
 from tests.apiserver.certificates import Authority
 
@@ -42,6 +44,7 @@ RESPONSES = {
     "/here-but": "HTTP/1.1 307 Temporary Redirect\r\nLocation: /503\r\n\r\n",
     "/elsewhere": "HTTP/1.1 301 Moved\r\nLocation: http://elsewhere.example/503\r\n\r\n",
     "/nowhere": "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n",
+    "/far": f"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.example/{1000 * 'x'}\r\n\r\n",
     "/round": "HTTP/1.1 302 Found\r\nLocation: /round\r\n\r\n",
     "/closes": "",
     "/nonsense": "220 mail.example ESMTP\r\n\r\n",
@@ -132,6 +135,21 @@ class TestHttp:
         async with http() as server:
             assert await asked(HttpGet(f"http://127.0.0.1:{server.port}{path}")) == expected
 
+    async def test_what_a_server_says_is_kept_as_one_short_line(self) -> None:
+        async with http() as server:
+            text = await asked(HttpGet(f"http://127.0.0.1:{server.port}/far"))
+        assert text.startswith("+ 302, a redirect to another host: http://elsewhere.example/xxx")
+        assert (len(text), text[-2:]) == (202, "x…")
+
+    async def test_what_is_no_tls(self) -> None:
+        async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 mail.example ESMTP\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(greet, "127.0.0.1", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            assert (await asked(HttpGet(f"https://127.0.0.1:{port}/"))).startswith("- TLS: ")
+
     async def test_what_is_no_http(self) -> None:
         async with http() as server:
             assert (await asked(HttpGet(f"http://127.0.0.1:{server.port}/nonsense"))).startswith("- ")
@@ -180,6 +198,24 @@ class TestHttp:
                 assert (await asking.outcome(Probe(HttpGet(f"http://127.0.0.1:{server.port}/200")))).is_success
         await asking.close()
         assert [fields(each).get("Cookie") for each in server.requests] == [None] * 3
+
+
+class TestWant:
+    """What is wanting on this machine tells nothing of a server."""
+
+    @pytest.mark.parametrize(
+        "request_", [TcpSocket("127.0.0.1", 1), HttpGet("http://127.0.0.1:1/"), GrpcHealth("127.0.0.1", 1)]
+    )
+    async def test_no_descriptor_is_left(self, request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+        def no_socket(*_: object, **__: object) -> socket.socket:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        asking = Asking(known)
+        with monkeypatch.context() as here:
+            here.setattr(socket, "socket", no_socket)
+            with pytest.raises(NotAsked, match="too many open files"):
+                await asking.outcome(Probe(request_))
+        await asking.close()
 
 
 class TestTcp:
@@ -273,6 +309,48 @@ class TestGrpc:
         async with http() as server:
             assert (await asked(GrpcHealth("127.0.0.1", server.port))).startswith("- ")
 
+    async def test_what_a_server_says_gives_no_orders_to_a_terminal(self) -> None:
+        class Ill(health.HealthServicer):
+            def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - as it is called
+                del request
+                context.abort(grpc.StatusCode.INTERNAL, "\x1b[2Jboth\nlines")
+
+        server = grpc.server(ThreadPoolExecutor(1))
+        health_pb2_grpc.add_HealthServicer_to_server(Ill(), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        assert await asked(GrpcHealth("127.0.0.1", port)) == "- INTERNAL: ?[2Jboth lines"
+        server.stop(None).wait()
+
+    @pytest.mark.parametrize(
+        "frame",
+        [
+            b"\0\0\x08\x06\0\0\0\0\0" + 8 * b"x",  # PING, which asks for an answer
+            b"\0\0\x06\x04\0\0\0\0\0" + b"\0\3\0\0\0\1",  # SETTINGS
+            b"\0\x40\0\0\0\0\0\0\1" + 16384 * b"x",  # DATA of the one stream
+        ],
+        ids=["ping", "settings", "data"],
+    )
+    async def test_a_server_that_never_ends(self, frame: bytes) -> None:
+        """It is left after so many bytes: each frame would take work, for as long as the probe may."""
+        left = asyncio.Event()
+
+        async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"\0\0\0\x04\0\0\0\0\0")
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    writer.write(frame)
+                    await writer.drain()
+            left.set()
+
+        listening = await asyncio.start_server(flood, "127.0.0.1", 0)
+        text = await asked(GrpcHealth("127.0.0.1", listening.sockets[0].getsockname()[1]))
+        async with asyncio.timeout(DEADLINE):
+            await left.wait()
+        listening.close()
+        assert text.startswith("- ")
+        assert text != f"- {SLOW}"
+
     async def test_a_server_that_says_nothing(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             assert await asked(GrpcHealth("127.0.0.1", silent.getsockname()[1])) == f"- {SLOW}"
@@ -365,16 +443,52 @@ class TestProbing:
             probing.take({**many, ("default", "a"): watched(HttpGet(f"http://127.0.0.1:{server.port}/200"))})
             await script.until(("a", True))
 
-    async def test_a_bounded_number_is_asked_at_once(self) -> None:
+    @pytest.mark.parametrize(("patient", "expected"), [(3600, 100), (10, 50)])
+    async def test_a_bounded_number_is_asked_at_once(
+        self, patient: int, expected: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of those that wait for minutes, too, when most of them are needed by others."""
+        monkeypatch.setattr("clusterdns.probes.probing.PATIENT", patient)
         script = Script()
         async with script.probing() as probing, http() as server:
-            hanging = watched(HttpGet(f"http://127.0.0.1:{server.port}/hangs"), failure_threshold=2, timeout=30)
+            hanging = watched(HttpGet(f"http://127.0.0.1:{server.port}/hangs"), failure_threshold=2, timeout=60)
             probing.take({("default", f"h{number}"): hanging for number in range(300)})
             async with asyncio.timeout(DEADLINE):
-                while len(server.requests) < 100:  # noqa: ASYNC110 - what a server was asked is a list
+                while len(server.requests) < expected:  # noqa: ASYNC110 - what a server was asked is a list
                     await asyncio.sleep(0.01)
             await asyncio.sleep(0.1)
-            assert len(server.requests) == 100
+            assert len(server.requests) == expected
+
+    async def test_patient_ones_hold_up_nobody(self) -> None:
+        script = Script()
+        async with script.probing() as probing, http() as server:
+            hanging = watched(HttpGet(f"http://127.0.0.1:{server.port}/hangs"), failure_threshold=1, timeout=3600)
+            many = {("default", f"h{number}"): hanging for number in range(300)}
+            probing.take({**many, ("default", "a"): watched(HttpGet(f"http://127.0.0.1:{server.port}/200"))})
+            await script.until(("a", True))
+
+    async def test_what_can_not_be_asked_stays_as_it_was(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        script, tries = Script(), 0
+
+        async def no_room(*_: object) -> Any:
+            nonlocal tries
+            tries += 1
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        async with script.probing() as probing, http() as server:
+            probing.take({("default", "a"): watched(TcpSocket("127.0.0.1", server.port))})
+            await script.until(("a", True))
+            with monkeypatch.context() as here:
+                here.setattr(asyncio, "open_connection", no_room)
+                async with asyncio.timeout(DEADLINE):
+                    while tries < 2:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+            assert script.told == []
+        assert [each.message for each in caplog.records if each.levelno == logging.WARNING] == [
+            "pods are left as they are while probes can not be made: too many open files"
+        ]
 
 
 class TestHostNames:

@@ -1,10 +1,12 @@
-"""Asks one probe, once: whatever happens is an outcome."""
+"""Asks one probe, once: whatever its server does is an outcome."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import ssl
 from typing import TYPE_CHECKING
 
 from clusterdns.probes.probe import GrpcHealth, HttpGet, NoPort, Outcome, TcpSocket
@@ -14,6 +16,16 @@ if TYPE_CHECKING:
 
     from clusterdns.probes.http_get import HttpGets
     from clusterdns.probes.probe import Probe, Request
+
+
+LONGEST_TEXT = 200
+"""Characters of what an outcome says: a server may send any number, and they are kept, logged and shown."""
+_OUR_OWN = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL))
+"""What is wanting on this machine, and tells nothing of the server."""
+
+
+class NotAsked(Exception):
+    """A probe that could not be made, for want of something here."""
 
 
 def prepare() -> None:
@@ -29,13 +41,17 @@ class Asking:
         self._http: HttpGets | None = None
 
     async def outcome(self, probe: Probe) -> Outcome:
+        """Raises NotAsked."""
         try:
             async with asyncio.timeout(probe.timeout):
-                return await self._asked(probe.request)
+                found = await self._asked(probe.request)
         except TimeoutError:
             return Outcome(is_success=False, text=f"no answer within {probe.timeout} s")
         except Exception as error:  # noqa: BLE001 - whatever a server does, it must not end ours
-            return Outcome(is_success=False, text=_reason(error))
+            if isinstance(error, OSError) and error.errno in _OUR_OWN:
+                raise NotAsked(_reason(error)) from None
+            return Outcome(is_success=False, text=_line(_reason(error)))
+        return Outcome(found.is_success, _line(found.text))
 
     async def close(self) -> None:
         if self._http is not None:
@@ -76,8 +92,18 @@ async def _connected(address: str, port: int) -> Outcome:
 
 
 def _reason(error: Exception) -> str:
+    for each in (error.__cause__, error):
+        if isinstance(each, ssl.SSLError):
+            return f"TLS: {(getattr(each, 'reason', '') or 'it failed').lower().replace('_', ' ')}"
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno).lower()
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    return str(error) or type(error).__name__
+
+
+def _line(text: str) -> str:
+    """The beginning, as one line that gives no orders to a terminal."""
+    words = " ".join(text[: 2 * LONGEST_TEXT].split())
+    shown = "".join([each if each.isprintable() else "?" for each in words])
+    return shown if len(shown) <= LONGEST_TEXT else f"{shown[: LONGEST_TEXT - 1]}…"

@@ -32,6 +32,10 @@ class Course(Struct, frozen=True):
         """The next one; None if there is nothing left to ask."""
         return self.checks.readiness if self.is_started else self.checks.startup
 
+    def unasked(self, probe: Probe, now: float) -> Course:
+        """The course if its probe could not be made: nothing is known by that."""
+        return replace(self, due=max(self.due + probe.period, now))
+
     def after(self, probe: Probe, *, is_success: bool, now: float) -> Course:
         """The course after this outcome of its probe."""
         times = self.times + 1 if self.last == is_success else 1

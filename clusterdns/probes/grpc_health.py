@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grpclib.client import Channel, UnaryUnaryMethod
+from grpclib.client import Channel, Handler, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError, StreamTerminatedError
+from grpclib.protocol import H2Protocol
 
 from clusterdns.probes.probe import Outcome
 
 if TYPE_CHECKING:
     from clusterdns.probes.probe import GrpcHealth
 
+MOST_BYTES = 16 << 10
+"""Of what a server sends to one probe: an answer takes a hundredth of it, and each frame takes our time."""
 SERVING = 1
 _STATUSES = {0: "UNKNOWN", SERVING: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 _SERVICE = b"\x0a"
@@ -35,7 +38,7 @@ class Malformed(ValueError):
 
 async def outcome(request: GrpcHealth, address: str) -> Outcome:
     """Raises OSError."""
-    async with Channel(address, request.port, codec=_Health()) as channel:
+    async with _Channel(address, request.port, codec=_Health()) as channel:
         check = UnaryUnaryMethod[str, int](channel, "/grpc.health.v1.Health/Check", str, int)
         try:
             status = await check(request.service)
@@ -47,6 +50,24 @@ async def outcome(request: GrpcHealth, address: str) -> Outcome:
         except (StreamTerminatedError, Malformed) as error:
             return Outcome(is_success=False, text=str(error).lower())
         return Outcome(status == SERVING, _STATUSES.get(status, str(status)))
+
+
+class _Channel(Channel):
+    def _protocol_factory(self) -> H2Protocol:
+        return _Bounded(Handler(), self._config, self._h2_config)
+
+
+class _Bounded(H2Protocol):
+    """Takes so many bytes, and no more."""
+
+    _left = MOST_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left >= 0:
+            super().data_received(data)
+        else:
+            self.processor.close(f"more than {MOST_BYTES} bytes")
 
 
 class _Health(CodecBase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from clusterdns.probes.asking import Asking
+from clusterdns.probes.asking import Asking, NotAsked
 from clusterdns.probes.course import Course, begun
 from clusterdns.probes.probe import Readiness, Watched
 
@@ -24,6 +25,10 @@ log = logging.getLogger("clusterdns.manifests")
 
 AT_ONCE = 100
 """Probes that wait for an answer at the same time; each takes a file descriptor."""
+PATIENT = 10
+"""Seconds of a timeout beyond which a probe is a patient one..."""
+PATIENT_AT_ONCE = 50
+"""...of which so many wait at the same time: hours of patience with servers that hang must not hold up the others."""
 FIRST_A_SECOND = 500
 """How many are asked for the first time within a second. A kubelet spreads them over a whole period, but it knows from
 before who was ready."""
@@ -43,9 +48,12 @@ class Probing:
         self._asking = Asking(addresses)
         self._tell = tell
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._room_for_patient = asyncio.Semaphore(PATIENT_AT_ONCE)
         self._turn = asyncio.Lock()
         """For one to begin in each turn of the loop: many that are due together must not hold up an answer."""
         self._followed: dict[tuple[str, str], _Followed] = {}
+        self._wanting = ""
+        """Why the last probe could not be made, if so."""
 
     def take(self, watched: Mapping[tuple[str, str], Watched]) -> None:
         """Probe these from now on, and no others. What is probed as before goes on as it is."""
@@ -95,14 +103,31 @@ class Probing:
         course = followed.courses[index]
         while (probe := course.probe) is not None:
             await asyncio.sleep(max(0.0, course.due - time.monotonic()))
-            async with self._room:
-                async with self._turn:
-                    await asyncio.sleep(0)
-                outcome = await self._asking.outcome(probe)
+            try:
+                outcome = await self._outcome(probe)
+            except NotAsked as error:
+                self._note_wanting(str(error))
+                course = course.unasked(probe, time.monotonic())
+                followed.courses[index] = course
+                continue
+            self._wanting = ""
             course = course.after(probe, is_success=outcome.is_success, now=time.monotonic())
             followed.courses[index] = course
             if course.is_decided:
                 self._note(key, followed, probe, outcome)
+
+    async def _outcome(self, probe: Probe) -> Outcome:
+        """What the probe says, once there is room for it. Raises NotAsked."""
+        is_patient = probe.timeout > PATIENT
+        async with self._room_for_patient if is_patient else contextlib.nullcontext(), self._room:
+            async with self._turn:
+                await asyncio.sleep(0)
+            return await self._asking.outcome(probe)
+
+    def _note_wanting(self, reason: str) -> None:
+        if reason != self._wanting:
+            log.warning("pods are left as they are while probes can not be made: %(error)s", {"error": reason})
+        self._wanting = reason
 
     def _note(self, key: tuple[str, str], followed: _Followed, probe: Probe, outcome: Outcome) -> None:
         """Keep what the containers have come to together, and tell it if that is new."""
