@@ -65,9 +65,20 @@ class TestThresholds:
         checks = readiness(failure_threshold=failure)
         assert ready(steps(begun(checks, 0, jitter=0, is_ready=True), outcomes)) == expected
 
-    def test_it_is_decided_with_the_first_threshold(self) -> None:
-        courses = steps(begun(readiness(), 0, jitter=0, is_ready=False), "---+")
-        assert [each.is_decided for each in courses] == [False, False, True, True]
+    @pytest.mark.parametrize(
+        ("is_ready", "outcomes", "expected"),
+        [
+            (False, "-", [True]),
+            (False, "++-", [False, True, True]),
+            (True, "--+", [False, False, False]),
+            (True, "---", [False, False, True]),
+        ],
+    )
+    def test_it_is_decided_with_a_threshold_or_with_a_reason_for_what_it_was(
+        self, is_ready: bool, outcomes: str, expected: list[bool]
+    ) -> None:
+        courses = steps(begun(readiness(success_threshold=2), 0, jitter=0, is_ready=is_ready), outcomes)
+        assert [each.is_decided for each in courses] == expected
 
 
 class TestTimes:
@@ -117,7 +128,7 @@ class TestStartup:
         """A kubelet would start the container again; that it is not ready is all that there is to say here."""
         courses = steps(begun(Checks(self.STARTUP, PROBE), 0, jitter=0, is_ready=False), "-----+")
         assert [each.probe is self.STARTUP for each in courses] == [*[True] * 5, False]
-        assert [each.is_decided for each in courses] == [False, False, True, True, True, True]
+        assert all(each.is_decided for each in courses)
 
     def test_it_is_passed_over_in_what_was_ready_before_us(self) -> None:
         assert begun(Checks(self.STARTUP, PROBE), 0, jitter=0, is_ready=True).probe is PROBE

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 import pytest
 
-from clusterdns.events import Listed
+from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import EndpointSlice, Pod, Service
 from clusterdns.probes import Checks, GrpcHealth, HttpGet, NoPort, Probe, TcpSocket
 from clusterdns.sources.manifests import ManifestError, Manifests
@@ -391,14 +391,42 @@ class TestFollowing:
         before = asyncio.all_tasks()
         async with asyncio.timeout(20), aclosing(source.changes()) as changes:
             first = asyncio.ensure_future(anext(changes))
-            await asyncio.sleep(0)
+            while not source.failing():  # noqa: ASYNC110 - what its probes say makes no event
+                await asyncio.sleep(0.01)
+            failing = source.failing()["default", "web-0"]
+            assert (failing.probe, failing.outcome) == ("port none", "the container has no port of this name")
             write({"tcpSocket": {"port": port}})
             found = {type(each.object): each.object for each in await first}  # type: ignore[union-attr]
             assert found.keys() == {Pod, EndpointSlice}
             assert found[Pod].is_ready
             assert [each.is_ready for each in found[EndpointSlice].endpoints] == [True]
-            readiness = source.readiness(("default", "web-0"))
-            assert readiness is not None
-            assert (readiness.probe, readiness.outcome) == (f"TCP 127.0.0.1:{port}", "connected")
+            assert source.failing() == {}
         listening.close()
         assert not [each for each in asyncio.all_tasks() - before if "clusterdns" in str(each)]
+
+    async def test_a_pod_that_comes_again_is_a_new_one(self, tmp_path: Path) -> None:
+        """What was known of the former one does not make it ready."""
+        listening = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        probe = {"tcpSocket": {"port": listening.sockets[0].getsockname()[1]}}
+        (tmp_path / "service.json").write_bytes(msgspec.json.encode(service()))
+        file = tmp_path / "pod.json"
+        text = msgspec.json.encode(pod({"readinessProbe": probe}, ip="127.0.0.1"))
+        file.write_bytes(text)
+        source = Manifests([tmp_path], CIDRS, probes=True)
+        source.load()
+        seen: list[bool | None] = []
+        async with asyncio.timeout(20), aclosing(source.changes()) as changes:
+            async for events in changes:
+                for event in events:
+                    if isinstance(event, Put) and isinstance(event.object, Pod):
+                        seen.append(event.object.is_ready)
+                    elif isinstance(event, Gone) and event.kind is Pod:
+                        seen.append(None)
+                if seen == [True]:
+                    file.unlink(missing_ok=True)
+                elif seen == [True, None]:
+                    file.write_bytes(text)
+                elif len(seen) == 4:
+                    break
+        listening.close()
+        assert seen == [True, None, False, True]

@@ -15,7 +15,8 @@ from clusterdns.explain import Asked, Data, Elsewhere, Known, Nearest, PodFacts,
 from clusterdns.forward import UpstreamAddress
 from clusterdns.itself import Itself
 from clusterdns.lookup import Exchange, look_up
-from clusterdns.objects import Pod, Service
+from clusterdns.objects import Key, Pod, Service
+from clusterdns.probes import Readiness
 from clusterdns.queries import FormatError
 from clusterdns.records import Question
 from clusterdns.resolv_conf import ResolvConf, for_pod
@@ -90,24 +91,29 @@ async def explained(
 
 
 class Inquiry(Struct, frozen=True):
-    """What a worker is asked: it has what clients are answered from, the parent what tells it of the cluster."""
+    """What is asked, and what the source knows: whoever answers clients has what they are answered from."""
 
     wanted: Wanted
     data: tuple[Data, ...]
+    failing: dict[Key, Readiness]
+    """The pods that fail their probes."""
 
 
-async def by_worker(crew: Crew, wanted: Wanted, data: Sequence[Data]) -> Story:
+def inquiry(wanted: Wanted, source: Manifests | Cluster | Fed) -> Inquiry:
+    return Inquiry(wanted, tuple(data_of(source)), source.failing() if isinstance(source, Manifests) else {})
+
+
+async def by_worker(crew: Crew, about: Inquiry) -> Story:
     """The story that one of several processes has. Raises ValueError if none has any."""
-    said = await crew.inquire(msgspec.msgpack.encode(Inquiry(wanted, tuple(data))))
+    said = await crew.inquire(msgspec.msgpack.encode(about))
     if not said:
         raise ValueError("this server answers in several processes, and none of them says anything to it just now")
     return msgspec.msgpack.decode(said, type=Story)
 
 
-async def in_worker(about: bytes, explains: Callable[[Wanted, Sequence[Data]], Awaitable[Story]]) -> bytes:
+async def in_worker(about: bytes, explains: Callable[[Inquiry], Awaitable[Story]]) -> bytes:
     """What a worker says to its parent's inquiry."""
-    inquiry = msgspec.msgpack.decode(about, type=Inquiry)
-    return msgspec.msgpack.encode(await explains(inquiry.wanted, inquiry.data))
+    return msgspec.msgpack.encode(await explains(msgspec.msgpack.decode(about, type=Inquiry)))
 
 
 def page(explains: Callable[[Wanted], Awaitable[Story]]) -> Page:
@@ -131,9 +137,20 @@ def data_of(source: Manifests | Cluster | Fed) -> list[Data]:
     ]
 
 
-async def pods_in(index: Index, namespace: str, *, has_labels: bool) -> tuple[PodFacts, ...]:
+async def pods_in(
+    index: Index, namespace: str, failing: Mapping[Key, Readiness], *, has_labels: bool
+) -> tuple[PodFacts, ...]:
     """The pods of a namespace that an index was told of."""
-    return tuple([explain.facts_of_pod(each, has_labels=has_labels) async for each in _of_namespace(index, namespace)])
+    return tuple(
+        [_facts(each, failing.get(each.key), has_labels=has_labels) async for each in _of_namespace(index, namespace)]
+    )
+
+
+def _facts(pod: Pod, failing: Readiness | None, *, has_labels: bool) -> PodFacts:
+    if failing is None:
+        return explain.facts_of_pod(pod, has_labels=has_labels)
+    why = f"{failing.probe}: {failing.outcome}"
+    return explain.facts_of_pod(pod, why, failing.since, has_labels=has_labels)
 
 
 async def _of_namespace(index: Index, namespace: str) -> AsyncGenerator[Pod, None]:

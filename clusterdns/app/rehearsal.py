@@ -66,12 +66,14 @@ class Given(Struct, frozen=True, kw_only=True):
 async def rehearsed(settings: Config) -> AsyncGenerator[Callable[[Wanted], Awaitable[Story]], None]:
     """What explains as a server with these settings would, had it read now what there is.
 
+    Nothing is probed for that: who is ready is as manifests say it.
+
     Raises what serving would, and NotRead.
     """
     answering = [Answering(each, settings, most_waiting=100) for each in config.blocks(settings)]
     for each in answering:
         await each.open()
-    source = build_source(settings)
+    source = build_source(replace(settings, probes=False))
     indexes = [each.index for each in answering if each.block.cluster]
     synced = asyncio.Event()
 
@@ -94,7 +96,7 @@ async def rehearsed(settings: Config) -> AsyncGenerator[Callable[[Wanted], Await
 
     async def pods(namespace: str) -> tuple[PodFacts, ...] | None:
         if isinstance(source, Manifests):
-            return await pods_in(indexes[0], namespace, has_labels=True) if indexes else None
+            return await pods_in(indexes[0], namespace, {}, has_labels=True) if indexes else None
         from clusterdns.sources.cluster import Lost, Refused  # noqa: PLC0415
 
         with suppress(Refused, *Lost):

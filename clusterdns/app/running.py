@@ -9,6 +9,7 @@ import logging
 import resource
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,7 +17,7 @@ from clusterdns import __version__, config, own_log
 from clusterdns.app import certificates, front, network_files
 from clusterdns.app.admin import Admin
 from clusterdns.app.answering import Answering
-from clusterdns.app.explaining import by_worker, data_of, explained, page, pods_in
+from clusterdns.app.explaining import Inquiry, by_worker, explained, inquiry, page, pods_in
 from clusterdns.app.indexes import kinds
 from clusterdns.app.listeners import Listeners
 from clusterdns.app.top import Top
@@ -29,15 +30,16 @@ from clusterdns.sources.manifests import Manifests
 from clusterdns.sources.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from clusterdns.app.listeners import Prepared
     from clusterdns.config import Block, Config, Listening
     from clusterdns.events import Event
-    from clusterdns.explain import Data, PodFacts, Story, Wanted
+    from clusterdns.explain import PodFacts, Story, Wanted
     from clusterdns.http import Views
     from clusterdns.index import Index
-    from clusterdns.objects import Object
+    from clusterdns.objects import Key, Object
+    from clusterdns.probes import Readiness
     from clusterdns.sources.cluster import Cluster
     from clusterdns.workers import Fed
 
@@ -241,21 +243,22 @@ class Running:
 
     async def explain(self, wanted: Wanted) -> Story:
         """Why a name is answered as it is. Raises ValueError if workers do so, and none of them says why."""
-        data = data_of(self.source)
+        about = inquiry(wanted, self.source)
         crew = self.listeners.crew
-        return await (self.explain_here(wanted, data) if crew is None else by_worker(crew, wanted, data))
+        return await (self.explain_here(about) if crew is None else by_worker(crew, about))
 
-    async def explain_here(self, wanted: Wanted, data: Sequence[Data]) -> Story:
+    async def explain_here(self, about: Inquiry) -> Story:
         """The same, where queries are answered in this process."""
-        return await explained(wanted, self.answering, self.listeners.quietly, data, self._pods)
+        pods = partial(self._pods, about.failing)
+        return await explained(about.wanted, self.answering, self.listeners.quietly, about.data, pods)
 
-    async def _pods(self, namespace: str) -> tuple[PodFacts, ...] | None:
+    async def _pods(self, failing: Mapping[Key, Readiness], namespace: str) -> tuple[PodFacts, ...] | None:
         """Those of a namespace, if pods are followed."""
         is_manifests = bool(self.settings.manifests)
         indexes = _of_cluster(self.answering)
         if not indexes or not (is_manifests or Pod in kinds(self.settings)):
             return None
-        return await pods_in(indexes[0], namespace, has_labels=is_manifests)
+        return await pods_in(indexes[0], namespace, failing, has_labels=is_manifests)
 
     async def linger(self, at_once: asyncio.Event) -> None:
         """Say that we go, and answer until those who ask have heard of it, or until `at_once`."""

@@ -43,7 +43,8 @@ class Course(Struct, frozen=True):
         due = max(self.due + probe.period, now)
         course = replace(self, last=is_success, times=times, due=due)
         if times < (probe.success_threshold if is_success else probe.failure_threshold):
-            return course
+            # It began as not ready, and a failure is a reason why that is so.
+            return course if is_success or self.is_ready else replace(course, is_decided=True)
         if self.is_started:
             return replace(course, is_ready=is_success, is_decided=True)
         if not is_success:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +20,8 @@ from tests.followed import headless, namespace, service, slice_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from watching import Watching
 
     Serve = Callable[..., Serving]
 
@@ -118,50 +119,6 @@ class TestEndpoints:
         ran = run(*COMMAND, "endpoints", "payments", "-n", "shop", *origin)
         assert ran.returncode == 1
         assert ran.stderr == 'clusterdns: endpoints "payments" not found in namespace shop\n'
-
-
-class Watching:
-    """A command that goes on, and what it has printed so far."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self._output, self._errors = folder / "output", folder / "errors"
-        with self._output.open("wb") as output, self._errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [*COMMAND, *arguments], cwd=REPOSITORY, env=ENVIRONMENT, stdout=output, stderr=errors
-            )
-
-    @property
-    def lines(self) -> list[str]:
-        return self._output.read_text().splitlines()
-
-    @property
-    def errors(self) -> str:
-        return self._errors.read_text()
-
-    def until(self, *lines: str) -> None:
-        """What it has printed, and no more; two spaces or more count as two."""
-        eventually(lambda: [re.sub(r"  +", "  ", each) for each in self.lines] == [*lines], f"{lines} in {self.lines}")
-
-    def end(self, number: int = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(10)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def watch(tmp_path: Path) -> Iterator[Callable[..., Watching]]:
-    started: list[Watching] = []
-
-    def start(*arguments: str) -> Watching:
-        started.append(Watching(tmp_path, *arguments))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.kill()
 
 
 HEADER = "NAME  ENDPOINTS  NOT READY  AGE"

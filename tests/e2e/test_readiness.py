@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from watching import Watching
+
 WEB = "web.shop.svc.cluster.local"
 NXDOMAIN = ["NXDOMAIN"]
 
@@ -68,12 +70,14 @@ class Backend:
 
     def __init__(self, host: str) -> None:
         self.status = 200
+        self.asked = 0
         backend = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(backend.status if self.path == "/ready" else 404)
                 self.end_headers()
+                backend.asked += 1
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -81,6 +85,12 @@ class Backend:
         self._server = ThreadingHTTPServer((host, free_port()), Handler)
         self.address = f"{host}:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def become(self, status: int) -> None:
+        """Be that from now on, and until the probe that saw it first is followed by another."""
+        self.status = status
+        since = self.asked
+        eventually(lambda: self.asked >= since + 3, "it is probed")  # the first may have been answered as before
 
     def close(self) -> None:
         self._server.shutdown()
@@ -133,6 +143,53 @@ class TestASession:
         other.status = 404
         eventually(lambda: f"GET http://{other.address}/ready: 404" in server.log, "it fails")
         assert server.answers(WEB) == ["127.0.0.2"]
+
+    def test_within_two_periods(
+        self, tmp_path: Path, serve: Callable[..., Serving], backends: tuple[Backend, Backend]
+    ) -> None:
+        one, _ = backends
+        (tmp_path / "web.yaml").write_text(SERVICE + pod("web-0", one.address))
+        server = serve("--manifests", tmp_path)
+        server.until(WEB, ["127.0.0.1"])
+        for status, expected in ((503, NXDOMAIN), (200, ["127.0.0.1"])):
+            one.become(status)
+            assert server.answers(WEB) == expected
+
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_it_is_watched_and_explained(
+        self,
+        tmp_path: Path,
+        serve: Callable[..., Serving],
+        watch: Callable[..., Watching],
+        backends: tuple[Backend, Backend],
+        workers: str,
+    ) -> None:
+        """With workers, which have it of their parent."""
+        manifests = tmp_path / "manifests"
+        manifests.mkdir()
+        for number, each in enumerate(backends):
+            (manifests / f"web-{number}.yaml").write_text(pod(f"web-{number}", each.address))
+        (manifests / "web.yaml").write_text(SERVICE)
+        admin = ("--admin", str(tmp_path / "admin.sock"))
+        server = serve("--manifests", manifests, "--workers", workers, *admin)
+        server.until(WEB, self.EVERY)
+        one, other = (each.address for each in backends)
+        by_port = sorted((one, other), key=lambda address: int(address.rpartition(":")[2]))
+        both, only = f"web  {','.join(by_port)}  <none>  <unknown>", f"web  {one}  {other}  <unknown>"
+        watching = watch("endpoints", "web", "-n", "shop", "--watch", *admin)
+        watching.until("NAME  ENDPOINTS  NOT READY  AGE", both)
+        backends[1].status = 503
+        watching.until("NAME  ENDPOINTS  NOT READY  AGE", both, only)
+        for _ in range(20):  # whichever worker it is that answers
+            server.until(WEB, ["127.0.0.1"])
+        ran = run(*COMMAND, "explain", "web-1.web.shop", "A", *admin)
+        cause = ran.stdout.splitlines()[1]
+        assert cause.startswith("  Service shop/web exists, headless; its endpoint pod web-1 not ready for ")
+        assert cause.endswith(f" s (GET http://{other}/ready: 503)")
+        assert (ran.returncode, ran.stderr) == (1, "")
+        backends[1].status = 200
+        watching.until("NAME  ENDPOINTS  NOT READY  AGE", both, only, both)
+        server.until(WEB, self.EVERY)
 
     def test_a_backend_that_ends_and_starts_again(self, tmp_path: Path, serve: Callable[..., Serving]) -> None:
         backend = Backend("127.0.0.3")

@@ -34,15 +34,20 @@ class Tending:
         self._ready = {key: ready for key, ready in self._ready.items() if key in probed}
         self._probing.take(probed)
 
-    def observed(self) -> tuple[Observed, frozenset[Key], bool]:
-        """What is known; whose readiness has changed since this was last asked for, and whether addresses have."""
+    def observed(self) -> Observed:
+        return Observed(dict(self._names.found), dict(self._ready), self._probes)
+
+    def news(self) -> tuple[frozenset[Key], bool]:
+        """Whose readiness has changed since this was last asked for, and whether addresses have."""
         changed, is_resolved_anew = frozenset(self._changed), self._is_resolved_anew
         self._changed, self._is_resolved_anew = set(), False
         self.stirred.clear()
-        return Observed(dict(self._names.found), dict(self._ready), self._probes), changed, is_resolved_anew
+        return changed, is_resolved_anew
 
-    def readiness(self, pod: Key) -> Readiness | None:
-        return self._probing.readiness(pod)
+    def failing(self) -> dict[Key, Readiness]:
+        """The pods that fail their probes, and what these said."""
+        found = ((key, self._probing.readiness(key)) for key, is_ready in self._ready.items() if not is_ready)
+        return {key: readiness for key, readiness in found if readiness is not None}
 
     async def stop(self) -> None:
         await self._probing.stop()

@@ -111,9 +111,9 @@ class Manifests:
             for kind in (Namespace, Service, EndpointSlice, Pod)
         ]
 
-    def readiness(self, pod: Key) -> Readiness | None:
-        """What the probes of a pod have come to; None if it has none, or they have not told yet."""
-        return self._tending.readiness(pod) if self._tending else None
+    def failing(self) -> dict[Key, Readiness]:
+        """The pods that fail their probes, and what these said."""
+        return self._tending.failing() if self._tending else {}
 
     async def changes(self) -> AsyncGenerator[list[Event], None]:
         """The difference to what was handed over last, each time that there is one, without end."""
@@ -151,6 +151,7 @@ class Manifests:
                             batches.put_nowait(events)
                         if self._whole is not before:
                             tending.take(self._whole)
+                            self._observed = tending.observed()
                     if self._seen.folders != folders:
                         break
 
@@ -158,7 +159,8 @@ class Manifests:
         while True:
             await tending.stirred.wait()
             async with self._turn:
-                self._observed, changed, is_resolved_anew = tending.observed()
+                self._observed = tending.observed()
+                changed, is_resolved_anew = tending.news()
                 if is_resolved_anew:
                     before = self._whole.objects
                     self._whole, _ = await asyncio.to_thread(
