@@ -1,7 +1,7 @@
 """Who asks what, counted while somebody looks: names, clients, types, outcomes, what was slow, what was tried in vain.
 
 On a query's way stands one number in a dictionary, by the query without its ID, its client and its outcome; all else is
-worked out when a report is made.
+worked out when somebody takes what was counted. Several processes may count: what each has is added up.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from msgspec import Struct
 
 from clusterdns import names
 from clusterdns.around.log_line import read_asked
+from clusterdns.names import Name
 from clusterdns.presentation import rcode_text
 from clusterdns.records import Rcode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
-
-    from clusterdns.names import Name
 
 MOST_KEYS = 20_000
 """Numbers that are kept until they are added up."""
@@ -74,25 +73,59 @@ class Report(Struct, frozen=True):
     slow: tuple[Slow, ...]
 
 
-class Popularity:
-    """Times are the clock's, in seconds.
+class Waited(Struct):
+    """How often a reply was waited for, in seconds."""
+
+    queries: int = 0
+    together: float = 0.0
+    longest: float = 0.0
+
+    def add(self, other: Waited) -> None:
+        self.queries += other.queries
+        self.together += other.together
+        self.longest = max(self.longest, other.longest)
+
+
+class Tally(Struct):
+    """Numbers of queries, by what they were for and what came of them."""
+
+    queries: int = 0
+    in_vain: int = 0
+    names: dict[str, int] = {}
+    clients: dict[str, int] = {}
+    types: dict[str, int] = {}
+    outcomes: dict[str, int] = {}
+    vain: dict[Name, int] = {}
+    slow: dict[str, Waited] = {}
+    """By name."""
+
+    def add(self, other: Tally) -> None:
+        self.queries += other.queries
+        self.in_vain += other.in_vain
+        _add(self.types, other.types)
+        _add(self.outcomes, other.outcomes)
+        for ours, theirs in ((self.names, other.names), (self.clients, other.clients)):
+            _add(ours, theirs)
+            _make_room(ours)
+        _add(self.vain, other.vain)
+        _make_room(self.vain)
+        for name, waited in other.slow.items():
+            if name in self.slow or len(self.slow) < MOST_NAMED:
+                self.slow.setdefault(name, Waited()).add(waited)
+
+
+class Counting:
+    """What queries are for, as they come.
 
     zones: the cluster's.
     """
 
-    def __init__(self, zones: Sequence[Name], clock: Callable[[], float]) -> None:
+    def __init__(self, zones: Sequence[Name]) -> None:
         self._zones = tuple(zones)
-        self._clock = clock
-        self._began = self._reported = clock()
         self._counts: Counter[tuple[bytes, str, int]] = Counter()
-        self._queries = self._in_vain = self._at_report = 0
-        self._names: Counter[str] = Counter()
-        self._clients: Counter[str] = Counter()
-        self._types: Counter[str] = Counter()
-        self._outcomes: Counter[str] = Counter()
-        self._vain: Counter[Name] = Counter()
-        self._slow: dict[bytes, list[float]] = {}
-        """By query: how many, how long together, how long at most."""
+        self._waited: dict[bytes, Waited] = {}
+        """By query."""
+        self._tally = Tally()
 
     def note(self, packet: bytes, client: str, reply: bytes | None) -> None:
         self._counts[packet[2:], client, reply[3] & 0xF if reply else -1] += 1
@@ -101,63 +134,81 @@ class Popularity:
 
     def note_slow(self, packet: bytes, seconds: float) -> None:
         """One whose reply was waited for; it is noted besides."""
-        known = self._slow.get(packet[2:])
-        if known is not None:
-            known[:] = known[0] + 1, known[1] + seconds, max(known[2], seconds)
-        elif len(self._slow) < MOST_NAMED:
-            self._slow[packet[2:]] = [1, seconds, seconds]
+        waited = self._waited.get(packet[2:])
+        if waited is not None:
+            waited.add(Waited(1, seconds, seconds))
+        elif len(self._waited) < MOST_NAMED:
+            self._waited[packet[2:]] = Waited(1, seconds, seconds)
+
+    def taken(self) -> Tally:
+        """What was counted since it was taken before."""
+        self._add_up()
+        tally, self._tally = self._tally, Tally()
+        return tally
+
+    def _add_up(self) -> None:
+        tally = Tally()
+        for (query, client, rcode), count in self._counts.items():
+            name, text, rtype = _named(query)
+            outcome = SILENCE if rcode < 0 else rcode_text(rcode)
+            tally.queries += count
+            for counts, what in (
+                (tally.names, text),
+                (tally.clients, client),
+                (tally.types, rtype),
+                (tally.outcomes, outcome),
+            ):
+                counts[what] = counts.get(what, 0) + count
+            if rcode == Rcode.NXDOMAIN and name is not None and name.endswith(self._zones):
+                tally.in_vain += count
+                tally.vain[name] = tally.vain.get(name, 0) + count
+        for query, waited in self._waited.items():
+            tally.slow.setdefault(_named(query)[1], Waited()).add(waited)
+        self._counts.clear()
+        self._waited.clear()
+        self._tally.add(tally)
+
+
+class Popularity:
+    """All that was counted since it began. Times are the clock's, in seconds.
+
+    zones: the cluster's.
+    """
+
+    def __init__(self, zones: Sequence[Name], clock: Callable[[], float]) -> None:
+        self._zones = tuple(zones)
+        self._clock = clock
+        self._began = self._reported = clock()
+        self._at_report = 0
+        self._tally = Tally()
+
+    def add(self, tally: Tally) -> None:
+        self._tally.add(tally)
 
     def report(self, rows: int, namespaces: Collection[str], pod: Callable[[str], str]) -> Report:
         """What there is so far, with so many rows of each.
 
         namespaces: those that there are, as search lists have them. pod: which one has an address, as Client has it.
         """
-        self._add_up()
+        tally = self._tally
         now = self._clock()
-        since, fresh = now - self._reported, self._queries - self._at_report
-        self._reported, self._at_report = now, self._queries
+        since, fresh = now - self._reported, tally.queries - self._at_report
+        self._reported, self._at_report = now, tally.queries
         meant: Counter[str] = Counter()
-        for name, count in self._vain.items():
+        for name, count in tally.vain.items():
             meant[names.to_text(self._meant(name, namespaces))] += count
         return Report(
             seconds=round(now - self._began, 3),
-            queries=self._queries,
+            queries=tally.queries,
             per_second=round(fresh / since, 1) if since > 0 else 0.0,
-            in_vain=self._in_vain,
-            names=_first(self._names, rows),
-            clients=tuple(Client(address, count, pod(address)) for address, count in self._clients.most_common(rows)),
-            types=_first(self._types, rows),
-            outcomes=_first(self._outcomes, rows),
+            in_vain=tally.in_vain,
+            names=_first(tally.names, rows),
+            clients=tuple(Client(each.what, each.queries, pod(each.what)) for each in _first(tally.clients, rows)),
+            types=_first(tally.types, rows),
+            outcomes=_first(tally.outcomes, rows),
             meant=_first(meant, rows),
-            slow=self._slowest(rows),
+            slow=_slowest(tally.slow, rows),
         )
-
-    def _slowest(self, rows: int) -> tuple[Slow, ...]:
-        by_name: dict[str, list[float]] = {}
-        for query, (count, together, longest) in self._slow.items():
-            known = by_name.setdefault(_named(query)[1], [0, 0, 0])
-            known[:] = known[0] + count, known[1] + together, max(known[2], longest)
-        found = [
-            Slow(name, int(count), round(1000 * together / count, 1), round(1000 * longest, 1))
-            for name, (count, together, longest) in by_name.items()
-        ]
-        return tuple(sorted(found, key=lambda each: (-each.mean_ms, each.name))[:rows])
-
-    def _add_up(self) -> None:
-        for (query, client, rcode), count in self._counts.items():
-            name, text, rtype = _named(query)
-            self._queries += count
-            self._names[text] += count
-            self._clients[client] += count
-            self._types[rtype] += count
-            self._outcomes[SILENCE if rcode < 0 else rcode_text(rcode)] += count
-            if rcode == Rcode.NXDOMAIN and name is not None and name.endswith(self._zones):
-                self._in_vain += count
-                self._vain[name] += count
-        self._counts.clear()
-        for each in (self._names, self._clients):
-            _make_room(each)
-        _make_room(self._vain)
 
     def _meant(self, name: Name, namespaces: Collection[str]) -> Name:
         """The name without the domain of a search list that it has at its end."""
@@ -177,12 +228,25 @@ def _named(query: bytes) -> tuple[Name | None, str, str]:
     return (None, OTHER, OTHER) if asked is None else (asked.name, asked.name_text.lower(), asked.type_text)
 
 
-def _first(counts: Counter[str], rows: int) -> tuple[Count, ...]:
-    return tuple(Count(what, count) for what, count in counts.most_common(rows))
+def _first(counts: dict[str, int], rows: int) -> tuple[Count, ...]:
+    return tuple(Count(what, count) for what, count in Counter(counts).most_common(rows))
 
 
-def _make_room(counts: Counter[T]) -> None:
+def _slowest(slow: dict[str, Waited], rows: int) -> tuple[Slow, ...]:
+    found = [
+        Slow(name, each.queries, round(1000 * each.together / each.queries, 1), round(1000 * each.longest, 1))
+        for name, each in slow.items()
+    ]
+    return tuple(sorted(found, key=lambda each: (-each.mean_ms, each.name))[:rows])
+
+
+def _add(counts: dict[T, int], others: dict[T, int]) -> None:
+    for what, count in others.items():
+        counts[what] = counts.get(what, 0) + count
+
+
+def _make_room(counts: dict[T, int]) -> None:
     if len(counts) > MOST_NAMED:
-        kept = counts.most_common(MOST_NAMED // 2)
+        kept = Counter(counts).most_common(MOST_NAMED // 2)
         counts.clear()
-        counts.update(dict(kept))
+        counts.update(kept)

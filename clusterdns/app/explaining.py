@@ -90,7 +90,7 @@ async def explained(
     return explain.explain(wanted, asked, known, data)
 
 
-class Inquiry(Struct, frozen=True):
+class Inquiry(Struct, frozen=True, tag=True):
     """What is asked, and what the source knows: whoever answers clients has what they are answered from."""
 
     wanted: Wanted
@@ -109,11 +109,6 @@ async def by_worker(crew: Crew, about: Inquiry) -> Story:
     if not said:
         raise ValueError("this server answers in several processes, and none of them says anything to it just now")
     return msgspec.msgpack.decode(said, type=Story)
-
-
-async def in_worker(about: bytes, explains: Callable[[Inquiry], Awaitable[Story]]) -> bytes:
-    """What a worker says to its parent's inquiry."""
-    return msgspec.msgpack.encode(await explains(msgspec.msgpack.decode(about, type=Inquiry)))
 
 
 def page(explains: Callable[[Wanted], Awaitable[Story]]) -> Page:

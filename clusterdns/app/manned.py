@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from clusterdns import config, processors
-from clusterdns.app.explaining import in_worker
+from clusterdns.app.explaining import Inquiry
 from clusterdns.app.listeners import OVERTIME_SECONDS, Listeners, is_spare
 from clusterdns.app.running import Running, origin
+from clusterdns.app.top import Looking
 from clusterdns.server import GOODBYE_SECONDS, CannotListen, Reservation
 from clusterdns.sources.hosts import HostsError
 from clusterdns.sources.zone_files import ZoneFileError
@@ -236,7 +237,7 @@ class _Working:
             case Linger():
                 self._do(self._linger())
             case Inquire(number, about):
-                self._do(self._explain(number, about))
+                self._do(self._say(number, about))
             case Leave(patience):
                 self._patience = patience
                 self._at_once.set()
@@ -264,12 +265,18 @@ class _Working:
         else:
             self._link.send(encoded(Listening()))
 
-    async def _explain(self, number: int, about: bytes) -> None:
+    async def _say(self, number: int, about: bytes) -> None:
         said = b""
         try:
-            said = await in_worker(about, self._running.explain_here)
+            said = msgspec.msgpack.encode(await self._said(about))
         finally:
             self._link.send(encoded(Said(number, said)))
+
+    async def _said(self, about: bytes) -> object:
+        asked = msgspec.msgpack.decode(about, type=Inquiry | Looking)
+        if isinstance(asked, Looking):
+            return self._running.counted(asked)
+        return await self._running.explain_here(asked)
 
     async def _linger(self) -> None:
         await self._running.linger(self._at_once)
@@ -291,9 +298,11 @@ class _AsWorker(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING or record.name in ("clusterdns.hosts", "clusterdns.zones"):
             return False
-        record.msg = f"worker {self._number}: {record.msg}"
-        if isinstance(record.args, dict):
-            record.args = {"worker": self._number, **record.args}
+        if not hasattr(record, "worker"):  # one that is told again has it
+            record.worker = self._number
+            record.msg = f"worker {self._number}: {record.msg}"
+            if isinstance(record.args, dict):
+                record.args = {"worker": self._number, **record.args}
         return True
 
 

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from clusterdns.app.listeners import Prepared
+    from clusterdns.app.top import Looking
     from clusterdns.config import Block, Config, Listening
     from clusterdns.events import Event
     from clusterdns.explain import PodFacts, Story, Wanted
     from clusterdns.http import Views
     from clusterdns.index import Index
     from clusterdns.objects import Key, Object
+    from clusterdns.popularity import Tally
     from clusterdns.probes import Readiness
     from clusterdns.sources.cluster import Cluster
     from clusterdns.workers import Fed
@@ -91,7 +93,8 @@ class Running:
         self.listeners = listeners(self._write)
         self._shows = shows
         self._views: Views | None = None
-        self._admin = Admin(self, {"/top": Top(self).reports, "/explain": page(self.explain)})
+        self._top = Top(self)
+        self._admin = Admin(self, {"/top": self._top.reports, "/explain": page(self.explain)})
         self._snapshot = contextlib.AsyncExitStack()
         self._snapshot_of: object = None
         self._front = front.Front(settings) if behind is None else behind
@@ -251,6 +254,10 @@ class Running:
         """The same, where queries are answered in this process."""
         pods = partial(self._pods, about.failing)
         return await explained(about.wanted, self.answering, self.listeners.quietly, about.data, pods)
+
+    def counted(self, looking: Looking) -> Tally:
+        """What was asked in this process since somebody looks, or looked before."""
+        return self._top.counted(looking)
 
     async def _pods(self, failing: Mapping[Key, Readiness], namespace: str) -> tuple[PodFacts, ...] | None:
         """Those of a namespace, if pods are followed."""

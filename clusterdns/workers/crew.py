@@ -279,6 +279,10 @@ class Crew:
         able = next((each for each in self._workers.values() if each.is_ready), None)
         return b"" if able is None else await able.inquire(about)
 
+    async def inquire_all(self, about: bytes) -> list[bytes]:
+        """What each worker says about that; empty from one that says nothing."""
+        return await asyncio.gather(*(each.inquire(about) for each in self._living if each.is_ready))
+
     # Their end
 
     async def linger(self, message: bytes, at_once: asyncio.Event, seconds: float) -> None:

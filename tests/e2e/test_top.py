@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import dns.exception
 import pytest
 from serving import COMMAND, ENVIRONMENT, EXAMPLE, REPOSITORY, Serving, eventually, run
 
@@ -74,9 +78,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, socket: Path) -> Iterator[S
 def look(tmp_path: Path, socket: Path) -> Iterator[Callable[..., Looking]]:
     started: list[Looking] = []
 
-    def start(*arguments: str) -> Looking:
+    def start(*arguments: str, at: Path = socket) -> Looking:
         (tmp_path / str(len(started))).mkdir()
-        started.append(Looking(tmp_path / str(len(started)), "--admin", str(socket), *arguments))
+        started.append(Looking(tmp_path / str(len(started)), "--admin", str(at), *arguments))
         eventually(lambda: started[-1].text, "the first report")
         return started[-1]
 
@@ -138,19 +142,31 @@ async def test_what_can_not_be(server: Serving, socket: Path, query: dict[str, s
         [line async for line in admin.ask(admin.Place(socket), "/top", query)]
 
 
-def test_a_server_of_several_processes(serve: Callable[..., Serving], tmp_path: Path) -> None:
-    """The one that answers nobody is asked what is known; who asks the others it can not tell."""
+def test_a_server_of_several_processes(
+    serve: Callable[..., Serving], tmp_path: Path, look: Callable[..., Looking]
+) -> None:
+    """What its workers count is added up, and one that takes the place of another counts too."""
     where = tmp_path / "admin.sock"
     server = serve("--manifests", EXAMPLE, "--workers", "2", "--admin", where)
-    assert server.answers("alpaca-prod.default.svc.cluster.local") == ["10.96.78.232"]
-    listed = run(*COMMAND, "services", "alpaca-prod", "--admin", where)
-    assert (listed.returncode, listed.stderr) == (0, "")
-    assert "10.96.78.232" in listed.stdout
-    ran = run(*COMMAND, "top", "--admin", where)
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == (
-        "clusterdns: this server answers in several processes, of which none knows who asks the others\n"
-    )
+    first, second = look("--json", at=where), look("--json", at=where)
+    for _ in range(40):  # each from a port of its own, by which the system chooses the worker
+        server.answers("web.shop.svc.cluster.local")
+    eventually(lambda: (first.last["queries"], second.last["queries"]) == (40, 40), "forty queries")
+    assert first.last["names"] == [{"what": "web.shop.svc.cluster.local.", "queries": 40}]
+    second.process.send_signal(signal.SIGINT)
+    assert second.process.wait(10) == 130
+    workers = [int(each) for each in re.findall(r"\d+", server.log.partition("2 workers:")[2].splitlines()[0])]
+    for each in workers:
+        os.kill(each, signal.SIGKILL)
+    eventually(lambda: server.log.count("another takes its place") == 2, "others in their place")
+
+    def asked() -> bool:
+        with contextlib.suppress(dns.exception.Timeout):  # what was on its way to one that was killed
+            server.answers("cart.shop.svc.cluster.local")
+        counts = {each["what"]: each["queries"] for each in first.last["names"]}
+        return counts.get("cart.shop.svc.cluster.local.", 0) > 20
+
+    eventually(asked, "what the new ones are asked", 30)
 
 
 def test_no_server() -> None:

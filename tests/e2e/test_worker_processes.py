@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -425,6 +426,19 @@ class TestTheStart:
         processors = len(os.sched_getaffinity(0))
         assert len(it.workers()) in range(processors + 1)  # there may be a quota, too
         assert asked(it.server.port, CLUSTER_NAME) == CLUSTER_ADDRESS
+
+    def test_what_one_says_again_and_again_has_its_number_once(self, manned: Callable[..., Manned]) -> None:
+        nobody = {"upstreams": [f"127.0.0.1:{free_port()}"]}
+        numbers = itertools.count()
+        it = manned(manifests=[str(EXAMPLE)], forward=nobody, **{"log-repeat-seconds": 1})
+
+        def told() -> bool:
+            asked(it.server.port, f"x{next(numbers)}.example.com")
+            return " times in " in it.server.log
+
+        eventually(told, "what came again")
+        lines = [line for line in it.server.log.splitlines() if " times in " in line]
+        assert [line.count("worker 1: ") + line.count("worker 2: ") for line in lines] == [1] * len(lines)
 
     def test_nobody_is_in_the_way_of_the_others(self, example: Manned) -> None:
         """Queries come in over the addresses of each worker."""
