@@ -141,6 +141,42 @@ class TestHttp:
         assert text.startswith("+ 302, a redirect to another host: http://elsewhere.example/xxx")
         assert (len(text), text[-2:]) == (202, "x…")
 
+    @pytest.mark.parametrize(
+        ("beginning", "repeated", "expected"),
+        [
+            (b"HTTP/1.1 200 OK\r\n", b"A: " + 1000 * b"b" + b"\r\n", "- "),
+            (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "- "),
+            (b"", b"\xff\r\n", "- no HTTP: bad status line"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", "+ 200"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n", b"x", "+ 200"),
+        ],
+        ids=["headers", "interim responses", "nonsense", "chunks", "body"],
+    )
+    async def test_a_server_that_never_ends(self, beginning: bytes, repeated: bytes, expected: str) -> None:
+        """It can not go on sending for as long as the probe may wait: each header would take work."""
+        sent, left = 0, asyncio.Event()
+        some = (16 << 10) // len(repeated) * repeated
+
+        async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal sent
+            writer.write(beginning)
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    writer.write(some)
+                    await writer.drain()
+                    sent += len(some)
+            left.set()
+
+        own = socket.create_server(("127.0.0.1", 0))
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 << 10)  # for what nobody reads
+        listening = await asyncio.start_server(flood, sock=own)
+        text = await asked(HttpGet(f"http://127.0.0.1:{own.getsockname()[1]}/"))
+        async with asyncio.timeout(DEADLINE):
+            await left.wait()
+        listening.close()
+        assert text.startswith(expected)
+        assert sent < 1_500_000  # what the system keeps for whoever does not read, and half as much again
+
     async def test_what_is_no_tls(self) -> None:
         async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"220 mail.example ESMTP\r\n")

@@ -5,11 +5,14 @@ Source of the rules: the kubelet's pkg/probe/http.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import socket
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 
 from clusterdns import __version__
 from clusterdns.probes.probe import Outcome
@@ -21,8 +24,10 @@ if TYPE_CHECKING:
 
 USER_AGENT = f"kube-probe/1.37 clusterdns/{__version__}"
 """Servers tell probes by its beginning."""
-MOST_BYTES = 10 << 10
-"""Of a body, whose rest is not read."""
+MOST_BYTES = 32 << 10
+"""Of what a server sends: each header and each chunk takes our time..."""
+MOST_OF_BODY = 1 << 10
+"""...and of a body, whose rest is not read: it may come a byte a chunk. A kubelet reads 10 KB."""
 MOST_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -31,9 +36,7 @@ class HttpGets:
     """Asks over HTTP; `addresses` resolves host names."""
 
     def __init__(self, addresses: Callable[[str], tuple[str, ...]]) -> None:
-        connector = aiohttp.TCPConnector(
-            limit=0, force_close=True, ssl=False, resolver=_Known(addresses), use_dns_cache=False
-        )
+        connector = _Connector(limit=0, force_close=True, ssl=False, resolver=_Known(addresses), use_dns_cache=False)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -47,6 +50,13 @@ class HttpGets:
 
     async def outcome(self, request: HttpGet) -> Outcome:
         """Raises OSError, ValueError and aiohttp.ClientError."""
+        try:
+            return await self._followed(request)
+        except aiohttp.ClientResponseError as error:
+            reason = error.message.strip().partition("\n")[0].rstrip(":").lower()
+            return Outcome(is_success=False, text=f"no HTTP: {reason}")
+
+    async def _followed(self, request: HttpGet) -> Outcome:
         headers = _headers(request)
         where = request.url
         for _ in range(MOST_REDIRECTS):
@@ -73,9 +83,27 @@ def _headers(request: HttpGet) -> list[tuple[str, str]]:
 
 
 async def _read(content: aiohttp.StreamReader) -> None:
-    left = MOST_BYTES
+    left = MOST_OF_BODY
     while left > 0 and (read := await content.read(left)):
         left -= len(read)
+
+
+class _Connector(aiohttp.TCPConnector):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._factory: functools.partial[Any] = functools.partial(_Bounded, loop=self._loop)
+
+
+class _Bounded(ResponseHandler):
+    """Takes so many bytes, and leaves the others where they are."""
+
+    _left = MOST_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        taken, self._left = data[: self._left], max(0, self._left - len(data))
+        super().data_received(taken)
+        if data and not self._left and isinstance(self.transport, asyncio.Transport):
+            self.transport.pause_reading()
 
 
 class _Known(AbstractResolver):
