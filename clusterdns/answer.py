@@ -164,9 +164,9 @@ def _targets(
         yield from _targets_of_endpoints(service.ready_endpoints(), wanted)
         return
     for target in _hosts_of_service(service):
-        for port in service.service.ports:
-            if wanted in (None, (port.name, port.protocol)):
-                yield port.port, target
+        for number, name, protocol in service.ports():
+            if wanted in (None, (name, protocol)):
+                yield number, target
 
 
 def _targets_of_endpoints(

@@ -126,7 +126,8 @@ _OPTIONS = (
     _option(
         "--external-zone",
         "NAME",
-        "Where Services are named by their external addresses, as SERVICE.NAMESPACE.NAME; or a reverse zone of theirs."
+        "Where Services are named by their external addresses, or those of the nodes that lead to them, as"
+        " SERVICE.NAMESPACE.NAME; or a reverse zone of theirs."
         " Repeatable.",
     ),
     _option(

@@ -378,6 +378,9 @@ class External(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     headless: bool = False
     """Whether headless services are shown too, with the addresses of their pods: most networks lead to none of them."""
 
+    node_ports: bool = True
+    """Whether services of type NodePort are shown, with the addresses of the nodes. It takes the right to read them."""
+
 
 class Transfer(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """Who may have whole zones, over TCP (AXFR, RFC 5936): the cluster's, those for the outside, and zone files."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from clusterdns.objects import Host, Key, Namespace, Object
+from clusterdns.objects import Host, Key, Namespace, Node, Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,6 +49,6 @@ def within(events: Iterable[Event], namespaces: frozenset[str]) -> Iterator[Even
 
 
 def _is_within(each: Object, namespaces: frozenset[str]) -> bool:
-    if isinstance(each, Host):
+    if isinstance(each, Host | Node):
         return True
     return (each.metadata.name if isinstance(each, Namespace) else each.metadata.namespace) in namespaces

@@ -33,6 +33,8 @@ class External(Struct, frozen=True):
     """The label below which the zone's own names stand."""
     headless: bool = False
     """Whether headless services are shown too, with the addresses of their endpoints."""
+    node_ports: bool = False
+    """Whether services of type NodePort are shown, with the addresses of the cluster's nodes."""
 
 
 class Zone(Struct, eq=False, kw_only=True):
@@ -162,6 +164,10 @@ class ServiceName(Node, eq=False, kw_only=True):
                         has_hostname, topology_zone = bool(endpoint.hostname), endpoint.zone or ""
                         yield ReadyEndpoint(name, address, each.ports or (), has_hostname, topology_zone)
 
+    def ports(self) -> Iterator[tuple[int, str, str]]:
+        """Number, name and protocol of each port of the service's own."""
+        yield from ((port.port, port.name, port.protocol) for port in self.service.ports)
+
     def named_ports(self) -> Iterator[tuple[str, str]]:
         """Name and protocol of each port that has a name; a headless service has those of its ready endpoints."""
         if self.service.is_headless:
@@ -185,15 +191,24 @@ class ExposedService(Node, eq=False, kw_only=True):
     addresses: tuple[Address, ...]
     hosts: tuple[Name, ...]
     """What its load balancers are called that have names in place of addresses."""
+    is_at_nodes: bool = False
+    """Whether the addresses are the nodes', which lead to it by its node ports."""
 
     @property
     def is_alias(self) -> bool:
         """A name can not be an alias and have addresses (RFC 1034 section 3.6.2); addresses are nearer."""
         return bool(self.hosts) and not self.addresses
 
+    def ports(self) -> Iterator[tuple[int, str, str]]:
+        """Number, name and protocol of each port as it is reached from outside."""
+        for port in self.service.ports:
+            number = port.node_port if self.is_at_nodes else port.port
+            if number:
+                yield number, port.name, port.protocol
+
     def named_ports(self) -> Iterator[tuple[str, str]]:
         """Name and protocol of each port that has a name."""
-        yield from ((port.name, port.protocol) for port in self.service.ports if port.name)
+        yield from ((name, protocol) for _, name, protocol in self.ports() if name)
 
 
 class PortName(Node, eq=False, kw_only=True):

@@ -8,17 +8,21 @@ array that an API server sends as `null` is an empty one. All are frozen: a chan
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
 
 from clusterdns import names
 from clusterdns.names import Address, Name
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 Key: TypeAlias = tuple[str, str]
-"""Namespace and name of an object; the namespace of a Namespace and of a Host is empty."""
+"""Namespace and name of an object; the namespace of a Namespace, a Node and a Host is empty."""
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+EXCLUDED_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
 HEADLESS = "None"
 
 
@@ -120,6 +124,11 @@ class Service(_Object, frozen=True):
     @property
     def ports(self) -> tuple[ServicePort, ...]:
         return self.spec.ports or ()
+
+    @property
+    def has_node_ports(self) -> bool:
+        """Whether nodes are all that leads to it from outside: a load balancer would know which of them are well."""
+        return self.spec.type == "NodePort" and any(each.node_port for each in self.ports)
 
     @property
     def external_hosts(self) -> tuple[str, ...]:
@@ -256,6 +265,40 @@ class Pod(_Object, frozen=True):
         return any(each.type == "Ready" and each.status == "True" for each in self.status.conditions or ())
 
 
+class NodeAddress(_Part, frozen=True):
+    type: str
+    address: str
+
+
+class NodeCondition(PodCondition, frozen=True):
+    """The same shape as a pod's."""
+
+
+class NodeStatus(_Part, frozen=True):
+    addresses: tuple[NodeAddress, ...] | None = None
+    conditions: tuple[NodeCondition, ...] | None = None
+
+
+class Node(_Object, frozen=True):
+    """A machine of the cluster."""
+
+    status: NodeStatus = NodeStatus()
+
+    @property
+    def is_ready(self) -> bool:
+        """One of a manifest that says nothing of it is ready."""
+        return all(each.status == "True" for each in self.status.conditions or () if each.type == "Ready")
+
+    @property
+    def is_excluded(self) -> bool:
+        """Whether nothing from outside the cluster shall be sent there."""
+        return EXCLUDED_LABEL in self.labels or self.metadata.deletion_timestamp is not None
+
+    def addresses(self, kind: str) -> Iterator[str]:
+        """Those of a type such as ExternalIP."""
+        return (each.address for each in self.status.addresses or () if each.type == kind)
+
+
 class Host(Struct, frozen=True, gc=False):
     """A name of hosts(5) files, with all its addresses in the order of the files.
 
@@ -270,7 +313,7 @@ class Host(Struct, frozen=True, gc=False):
         return "", names.to_text(self.name)
 
 
-KubernetesObject: TypeAlias = Namespace | Service | EndpointSlice | Pod
+KubernetesObject: TypeAlias = Namespace | Service | EndpointSlice | Pod | Node
 
 Object: TypeAlias = KubernetesObject | Host
 """What a source may speak of."""

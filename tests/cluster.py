@@ -20,7 +20,7 @@ from clusterdns import names
 from clusterdns.events import Gone, Listed, Put
 from clusterdns.index import Index
 from clusterdns.nodes import External, Zone
-from clusterdns.objects import EndpointSlice, Namespace, Object, Pod, Service
+from clusterdns.objects import EndpointSlice, Namespace, Node, Object, Pod, Service
 from clusterdns.respond import responder
 from clusterdns.wire import Dialect
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dns.rdataset import Rdataset
     from dns.rrset import RRset
 
-KINDS: dict[str, type[Object]] = {each.__name__: each for each in (Namespace, Service, EndpointSlice, Pod)}
+KINDS: dict[str, type[Object]] = {each.__name__: each for each in (Namespace, Service, EndpointSlice, Pod, Node)}
 ALL = tuple(KINDS.values())
 
 Sets = dict[tuple[dns.name.Name, str], tuple[int, "Rdataset"]]
@@ -58,7 +58,7 @@ def zone(name: str, *, is_reverse: bool = False, **settings: Any) -> Zone:
     )
 
 
-def external_zone(name: str, *, headless: bool = False, **settings: Any) -> Zone:
+def external_zone(name: str, *, headless: bool = False, node_ports: bool = False, **settings: Any) -> Zone:
     """A zone for the outside of the cluster."""
     apex = names.from_text(name)
     return Zone(
@@ -66,7 +66,7 @@ def external_zone(name: str, *, headless: bool = False, **settings: Any) -> Zone
         mname=names.below("ns1", "dns", parent=apex),
         rname=names.below("hostmaster", "dns", parent=apex),
         is_reverse=name.endswith(".arpa"),
-        external=External(headless=headless),
+        external=External(headless=headless, node_ports=node_ports),
         **{"ttl": 5, **settings},
     )
 

@@ -244,7 +244,7 @@ class TestWhatIsRefused:
             assert list(reply.headers) == list(recording.headers)
 
     async def test_what_is_not_there(self, client: Client) -> None:
-        for path in ("/api/v1/nodes", "/apis/apps/v1/deployments", "/api/v1/namespaces/demo/services/none"):
+        for path in ("/api/v1/secrets", "/apis/apps/v1/deployments", "/api/v1/namespaces/demo/services/none"):
             reply = await client.get(path)
             assert (reply.status, json.loads(reply.body)["reason"]) == (404, "NotFound")
 

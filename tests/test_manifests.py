@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clusterdns.events import Event, Gone, Listed, Put
-from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+from clusterdns.objects import EndpointSlice, Namespace, Node, Pod, Service
 from clusterdns.sources.manifests import ManifestError, Manifests
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def write(path: Path, text: str) -> Path:
 def loaded(*paths: Path, cidrs: list[str] = CIDRS) -> dict[type, dict[tuple[str, str], Any]]:
     events = Manifests(paths, cidrs).load()
     assert all(isinstance(event, Listed) for event in events)
-    assert [event.kind for event in events] == [Namespace, Service, EndpointSlice, Pod]
+    assert [event.kind for event in events] == [Namespace, Service, EndpointSlice, Pod, Node]
     return {event.kind: {each.key: each for each in event.objects} for event in events}
 
 

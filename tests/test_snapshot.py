@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from clusterdns.events import Gone, Listed
-from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+from clusterdns.objects import EndpointSlice, Namespace, Node, Pod, Service
 from clusterdns.sources.snapshot import Snapshot
 from tests.apiserver import until
 from tests.cluster import ALL, make_index, of_kind
@@ -85,7 +85,7 @@ class TestWhatIsWritten:
 
     async def test_is_told_kind_by_kind(self, path: Path) -> None:
         await at(path).write()
-        assert [each.kind for each in at(path).read()] == [Namespace, Service, EndpointSlice, Pod]
+        assert [each.kind for each in at(path).read()] == [Namespace, Service, EndpointSlice, Pod, Node]
 
     async def test_replaces_what_was_there_and_leaves_nothing_else(self, path: Path) -> None:
         put(path, b"old")

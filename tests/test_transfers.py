@@ -98,6 +98,14 @@ metadata: {name: elsewhere, namespace: shop}
 spec: {type: ExternalName, externalName: www.example.com.}
 ---
 kind: Service
+metadata: {name: kuard, namespace: shop}
+spec: {type: NodePort, clusterIP: 10.96.0.60, ports: [{name: http, port: 8080, nodePort: 32711}]}
+---
+kind: Node
+metadata: {name: one}
+status: {addresses: [{type: InternalIP, address: 192.0.2.1}, {type: InternalIP, address: "2001:db8:1::1"}]}
+---
+kind: Service
 metadata: {name: nowhere, namespace: shop}
 spec: {type: ExternalName, externalName: 192.0.2.1}
 ---
@@ -153,7 +161,7 @@ def made(**settings: object) -> Server:
         zones=("cluster.local", "other.test", "lan.example.org"),
         reverse_zones=("in-addr.arpa", "244.10.in-addr.arpa", "ip6.arpa"),
         external_zones=[
-            external_zone(each, headless=each == "example.org")
+            external_zone(each, headless=each == "example.org", node_ports=each == "example.org")
             for each in ("example.org", "113.0.203.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.arpa")
         ],
         own_addresses=("192.0.2.53",),
@@ -201,7 +209,7 @@ class TestClusterZones:
 
     def test_as_text(self) -> None:
         server = Server(CLUSTER, pods="verified")
-        for name in ("kube-dns", "web", "db", "twin", "bucket", "lost", "svc"):
+        for name in ("kube-dns", "web", "db", "twin", "bucket", "lost", "svc", "kuard"):
             for namespace in ("shop", "kube-system", "gone", "lan"):
                 server.gone(Service, name, namespace)
         assert zone_of("cluster.local", server.index) == sorted([

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from clusterdns import config, names
 from clusterdns.index import Index
 from clusterdns.nodes import External, Zone
-from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+from clusterdns.objects import EndpointSlice, Namespace, Node, Pod, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,12 @@ def kinds(settings: Config) -> tuple[type[KubernetesObject], ...]:
     """What the names are made of."""
     endpoints = (EndpointSlice,) if settings.endpoints else ()
     pods = (Pod,) if any(each.pods == "verified" for each in config.blocks(settings)) else ()
-    return (Namespace, Service, *endpoints, *pods)
+    nodes = (Node,) if any(_shows_node_ports(each) for each in config.blocks(settings)) else ()
+    return (Namespace, Service, *endpoints, *pods, *nodes)
+
+
+def _shows_node_ports(block: Block) -> bool:
+    return block.cluster and bool(block.external_zone) and block.external.node_ports
 
 
 def _zone(block: Block, name: Name, *, is_reverse: bool = False) -> Zone:
@@ -99,7 +104,7 @@ def _external_zone(block: Block, name: Name) -> Zone:
         ttl=given.ttl,
         negative_ttl=given.negative_ttl,
         endpoint_pod_names=block.endpoint_pod_names,
-        external=External(given.apex, given.headless),
+        external=External(given.apex, given.headless, given.node_ports),
     )
 
 

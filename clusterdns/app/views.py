@@ -9,7 +9,7 @@ from clusterdns import config, names
 from clusterdns.app.plugins import plugins
 from clusterdns.http import Views
 from clusterdns.metrics import CacheState, Metrics, Part, Readings, Served, UpstreamState, Watch, Workers
-from clusterdns.objects import EndpointSlice, Host, Namespace, Pod, Service
+from clusterdns.objects import EndpointSlice, Host, Namespace, Node, Pod, Service
 from clusterdns.server import address_text
 from clusterdns.sources.manifests import Manifests
 from clusterdns.traffic import DROPPED, Place
@@ -102,7 +102,7 @@ def _missing(running: Running) -> list[str]:
 def _objects(answering: Sequence[Answering]) -> dict[str, int]:
     """Blocks share the cluster's objects, and have hosts of their own."""
     cluster = max(answering, key=lambda each: each.block.cluster).index
-    counts = {each.__name__: cluster.count(each) for each in (Namespace, Service, EndpointSlice, Pod)}
+    counts = {each.__name__: cluster.count(each) for each in (Namespace, Service, EndpointSlice, Pod, Node)}
     return counts | {Host.__name__: sum(each.index.count(Host) for each in answering)}
 
 

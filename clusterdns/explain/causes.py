@@ -73,6 +73,11 @@ def service_found(service: Service, age: int | None, ready: int, count: int) -> 
     return _about("found", service, age, f"; {count} endpoint{'' if count == 1 else 's'}, {ready} ready")
 
 
+def found_outside(service: Service, age: int | None, where: Sequence[str], *, at_nodes: bool) -> Finding:
+    whose = "at the nodes" if at_nodes else "at"
+    return _about("found", service, age, f"; outside of the cluster it is {whose} {listed(where)}")
+
+
 def port_found(service: Service, age: int | None, port: str, protocol: str) -> Finding:
     return _about("found", service, age, f", with the port {port} over {protocol}")
 
@@ -141,7 +146,7 @@ def name_of_a_pod(pod: PodFacts, namespace: str, suggestion: str) -> Finding:
 def service_not_shown(service: str, namespace: str) -> Finding:
     text = (
         f"Service {namespace}/{service} is not shown to the outside: it has no address of a load balancer and no"
-        " externalIPs; a NodePort has none of its own either"
+        " externalIPs, nor is it of type NodePort with nodes that are known and shown"
     )
     return Finding("not-exposed", text, object=f"Service {namespace}/{service}")
 

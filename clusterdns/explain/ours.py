@@ -238,8 +238,11 @@ def _found(node: Node, known: Known) -> Finding:
     match node:
         case ServiceName() if not node.service.is_headless:
             return _service_found(node, known)
-        case ServiceName() | ExposedService():
+        case ServiceName():
             return _service_in_words(node, known)
+        case ExposedService(service=service):
+            where = [*map(names.address_text, node.addresses), *map(plain, node.hosts)]
+            return causes.found_outside(service, known.age(service.created), where, at_nodes=node.is_at_nodes)
         case PortName(service=service, port=port, protocol=protocol):
             return causes.port_found(service.service, known.age(service.service.created), port, protocol)
         case EndpointName(service=service):
@@ -272,7 +275,7 @@ def _service_found(node: ServiceName, known: Known) -> Finding:
     return _service_in_words(node, known)
 
 
-def _service_in_words(node: ServiceName | ExposedService, known: Known) -> Finding:
+def _service_in_words(node: ServiceName, known: Known) -> Finding:
     ready, count = _counts(node, known)
     return causes.service_found(node.service, known.age(node.service.created), ready, count)
 

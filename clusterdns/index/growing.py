@@ -54,9 +54,12 @@ def name_of_service(key: Key, zone: Zone) -> Name | None:
 
 
 def node_of_service(
-    name: Name, zone: Zone, service: Service, slices: tuple[EndpointSlice, ...]
+    name: Name, zone: Zone, service: Service, slices: tuple[EndpointSlice, ...], at_nodes: tuple[Address, ...]
 ) -> ServiceName | ExposedService | None:
-    """What a service is in a zone; None in an external one, if the service is not to be seen from there."""
+    """What a service is in a zone; None in an external one, if the service is not to be seen from there.
+
+    at_nodes: where nodes are reached from outside.
+    """
     if zone.external is None:
         return ServiceName(name=name, zone=zone, service=service, slices=slices)
     addresses, hosts = [], []
@@ -68,6 +71,8 @@ def node_of_service(
             hosts.append(host)
     if addresses or hosts:
         return ExposedService(name=name, zone=zone, service=service, addresses=tuple(addresses), hosts=tuple(hosts))
+    if zone.external.node_ports and service.has_node_ports and at_nodes:
+        return ExposedService(name=name, zone=zone, service=service, addresses=at_nodes, hosts=(), is_at_nodes=True)
     if zone.external.headless and service.is_headless:
         return ServiceName(name=name, zone=zone, service=service, slices=slices)
     return None

@@ -22,6 +22,7 @@ from clusterdns.index.growing import (
     node_of_service,
 )
 from clusterdns.index.hostnames import HostNames
+from clusterdns.index.machines import outer_addresses
 from clusterdns.index.picture import Picture
 from clusterdns.index.reverse import ReverseNames
 from clusterdns.index.tables import Table
@@ -40,6 +41,7 @@ from clusterdns.nodes import (
     Zone,
 )
 from clusterdns.objects import EndpointSlice, Host, Namespace, Pod, Service
+from clusterdns.objects import Node as Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -110,6 +112,7 @@ class Index:
         self._services = Table[Service]()
         self._slices = Table[EndpointSlice]()
         self._pods = Table[Pod]()
+        self._machines = Table[Machine]()
         no_zone = Zone(name=names.ROOT, mname=names.ROOT, rname=names.ROOT, ttl=hosts_ttl)
         self._hosts = HostNames(no_zone, reverse=hosts_reverse)
         self._tables: dict[type[Object], Kept] = {
@@ -117,6 +120,7 @@ class Index:
             Service: self._services,
             EndpointSlice: self._slices,
             Pod: self._pods,
+            Machine: self._machines,
             Host: self._hosts,
         }
         self._reverse = ReverseNames(
@@ -140,6 +144,8 @@ class Index:
         self._aliases: set[Name] = set()
         """The names of ExternalName services."""
         self._are_targets_changed = False
+        self._at_nodes: tuple[Address, ...] = ()
+        self._are_nodes_changed = False
 
         for zone in self._every_zone():
             for node in names_of_zone(zone):
@@ -248,6 +254,7 @@ class Index:
             else dict(services),
             slices=dict(self._slices_of),
             topology_zones=tuple(self._topology_zones),
+            at_nodes=self._at_nodes,
             pods=self._pod_addresses.held() if is_verified else {},
             namespaces=frozenset(each for _, each in namespaces),
             cluster_ips=self._reverse.cluster_ips.held() if zone.is_reverse else {},
@@ -304,20 +311,28 @@ class Index:
     # Writing
 
     def apply(self, events: Iterable[Event]) -> None:
-        """Apply a batch; its changes become visible together, because nothing reads meanwhile."""
+        """Apply a batch; its changes become visible together, because nothing reads meanwhile.
+
+        What a node tells of itself every few seconds is no change, unless it is reached elsewhere.
+        """
         changed = False
         for event in within(events, self._served_namespaces) if self._served_namespaces else events:
             match event:
                 case Listed(kind, objects):
-                    changed |= self._tables[kind].swap(objects, self._replacing(kind)) or kind in self._awaited
+                    is_new = self._tables[kind].swap(objects, self._replacing(kind)) and kind is not Machine
+                    changed |= is_new or kind in self._awaited
                     self._awaited.discard(kind)
                 case Put(new):
-                    changed |= self._tables[type(new)].put(new, self._replacing(type(new)))
+                    is_new = self._tables[type(new)].put(new, self._replacing(type(new)))
+                    changed |= is_new and type(new) is not Machine
                 case Gone(kind, key):
-                    changed |= self._tables[kind].remove(key, self._replacing(kind))
+                    changed |= self._tables[kind].remove(key, self._replacing(kind)) and kind is not Machine
         if self._are_targets_changed:
             self._forget_aliases()
             self._are_targets_changed = False
+        if self._are_nodes_changed:
+            changed |= self._renew_at_nodes()
+            self._are_nodes_changed = False
         if changed:
             self._advance_serial()
 
@@ -415,7 +430,8 @@ class Index:
             self._tree.remove_all((*self._grown.pop(name, ()), name))
             self._reverse.forget_service(name)
             self._aliases.discard(name)
-            node = service and node_of_service(name, zone, service, self._slices_of.get(key, ()))
+            slices = self._slices_of.get(key, ())
+            node = service and node_of_service(name, zone, service, slices, self._at_nodes)
             if node:
                 self._tree.place(node)
                 if node.is_alias:
@@ -442,6 +458,20 @@ class Index:
         if old and not old.is_over:
             for address in was:
                 self._pod_addresses.note_departure(address, old.metadata.namespace)
+
+    def _replace_machine(self, _old: Machine | None, _new: Machine | None) -> None:
+        self._are_nodes_changed = True
+
+    def _renew_at_nodes(self) -> bool:
+        """Have what is reached at the nodes be where they are now; whether that is elsewhere."""
+        at_nodes = outer_addresses(self._machines.objects.values())
+        if at_nodes == self._at_nodes:
+            return False
+        self._at_nodes = at_nodes
+        if any(zone.external and zone.external.node_ports for zone in self._external_zones):
+            for key in [key for key, service in self._services.objects.items() if service.has_node_ports]:
+                self._renew_service(key)
+        return True
 
     def _replace_host(self, name: Name, old: HostName | None, new: HostName | None) -> None:
         if new is not None:
@@ -473,6 +503,7 @@ class Index:
         Service: _replace_service,
         EndpointSlice: _replace_slice,
         Pod: _replace_pod,
+        Machine: _replace_machine,
         Host: _replace_host,
     }
 

@@ -32,6 +32,8 @@ class Picture(Struct, frozen=True, kw_only=True):
     slices: dict[Key, tuple[EndpointSlice, ...]]
     """By service."""
     topology_zones: tuple[str, ...]
+    at_nodes: tuple[Address, ...]
+    """Where nodes are reached from outside."""
     pods: dict[Address, tuple[tuple[str, bool], ...]]
     """By address, the namespaces whose pods have it, and whether on the host's network; none, unless the zone has names
     for just those pods."""
@@ -66,7 +68,7 @@ class Picture(Struct, frozen=True, kw_only=True):
         service, name = self.services.get(key), name_of_service(key, zone)
         if service is None or name is None or name in self.taken:
             return None
-        return node_of_service(name, zone, service, self.slices.get(key, ()))
+        return node_of_service(name, zone, service, self.slices.get(key, ()), self.at_nodes)
 
     def _pods(self, address: Address, namespaces: Iterable[str]) -> Iterator[Node]:
         """The names of an address, each as people would write it: one may be written in many ways."""

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from clusterdns.contents import content as content_of
 from clusterdns.events import Listed
-from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+from clusterdns.objects import EndpointSlice, Namespace, Node, Pod, Service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable
@@ -40,6 +40,7 @@ class _Content(Struct):
     services: tuple[Service, ...] | None
     slices: tuple[EndpointSlice, ...] | None
     pods: tuple[Pod, ...] | None
+    nodes: tuple[Node, ...] | None = None
 
 
 class Known(Protocol):
@@ -114,13 +115,14 @@ class Snapshot:
             (Service, content.services),
             (EndpointSlice, content.slices),
             (Pod, content.pods),
+            (Node, content.nodes),
         )
         return [Listed(kind, these) for kind, these in objects if kind in self._kinds and these is not None]
 
     async def write(self) -> None:
         """Replace the file as a whole, or leave it as it is."""
         serial = self._known.serial
-        kinds = (Namespace, Service, EndpointSlice, Pod)
+        kinds = (Namespace, Service, EndpointSlice, Pod, Node)
         parts = [self._known.objects(kind) if kind in self._kinds else None for kind in kinds]
         try:
             await asyncio.to_thread(self._replace, (FORMAT, time.time(), *parts))

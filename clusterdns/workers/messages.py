@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from clusterdns.events import Event, Gone, Listed, Put
 from clusterdns.metrics import Reading
-from clusterdns.objects import EndpointSlice, Key, Namespace, Object, Pod, Service
+from clusterdns.objects import EndpointSlice, Key, Namespace, Node, Object, Pod, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,7 +82,7 @@ class Said(Struct, frozen=True, tag=True, array_like=True):
 ToWorker: TypeAlias = Changed | Ask | Become | Linger | Inquire | Leave
 ToParent: TypeAlias = Listening | Failed | Told | Said | Leave
 
-_KINDS: dict[str, type[Object]] = {each.__name__: each for each in (Namespace, Service, EndpointSlice, Pod)}
+_KINDS: dict[str, type[Object]] = {each.__name__: each for each in (Namespace, Service, EndpointSlice, Pod, Node)}
 _OBJECT = {name: msgspec.msgpack.Decoder(kind) for name, kind in _KINDS.items()}
 _OBJECTS = {name: msgspec.msgpack.Decoder(tuple[kind, ...]) for name, kind in _KINDS.items()}  # type: ignore[valid-type]
 _KEY = msgspec.msgpack.Decoder(Key)

@@ -56,6 +56,10 @@ class Admission:
         data.setdefault("spec", {"finalizers": ["kubernetes"]})
         data.setdefault("status", {"phase": "Active"})
 
+    def _admit_nodes(self, data: Object, _before: Object | None) -> None:
+        data.setdefault("spec", {})
+        data.setdefault("status", {})
+
     def _admit_services(self, data: Object, _before: Object | None) -> None:
         spec = data.setdefault("spec", {})
         spec.setdefault("type", "ClusterIP")

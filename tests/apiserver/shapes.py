@@ -139,6 +139,20 @@ RESOURCES = {
             selectable=("status.phase",),
         ),
         Resource(
+            "nodes",
+            "Node",
+            {
+                "metadata": _METADATA,
+                "spec": dict.fromkeys(("podCIDR", "podCIDRs", "providerID", "unschedulable", "taints"), ANY),
+                "status": dict.fromkeys(
+                    ("capacity", "allocatable", "conditions", "addresses", "nodeInfo", "images"), ANY
+                ),
+            },
+            is_namespaced=False,
+            empty={"spec": {}, "status": {}},
+            selectable=("spec.unschedulable",),
+        ),
+        Resource(
             "endpointslices",
             "EndpointSlice",
             {"metadata": _METADATA, **_SLICE},

@@ -22,6 +22,15 @@ ALPACA = {"app": "alpaca", "env": "prod", "ver": "1"}
 BANDICOOT = {"app": "bandicoot", "env": "prod", "ver": "2"}
 PORT = {"protocol": "TCP", "port": 8080, "targetPort": 8080}
 ALPACA_PROD = "alpaca-prod.default.svc.cluster.local"
+NODES = [
+    {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": f"node-{number}"},
+        "status": {"addresses": [{"type": "InternalIP", "address": f"192.0.2.1{number}"}]},
+    }
+    for number in range(2)
+]
 HEADER = "NAME  ENDPOINTS  NOT READY  AGE"
 
 
@@ -46,7 +55,7 @@ class InACluster:
     def __init__(self, api: Process, folder: Path) -> None:
         self._api = api
         self.origin = ("--kubeconfig", kubeconfig(folder / "kubeconfig", api.url))
-        api.call("put", namespace("default"))
+        api.call("put", namespace("default"), *NODES)
 
     def expose(self, name: str, cluster_ip: str, labels: dict[str, str], **spec: Any) -> None:
         self._api.call("put", exposed(name, cluster_ip, labels, **spec))
@@ -66,6 +75,7 @@ class InManifests:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "manifests"
         self._folder.mkdir()
+        self._write("nodes", NODES)
         self.origin = ("--manifests", self._folder)
 
     def expose(self, name: str, cluster_ip: str, labels: dict[str, str], **spec: Any) -> None:
@@ -124,7 +134,7 @@ def test_the_session(
     world.expose("bandicoot-prod", "10.115.242.3", BANDICOOT)
     world.scale("bandicoot-prod", BANDICOOT, {"10.112.0.32": True, "10.112.1.55": True})
     admin = ("--admin", str(tmp_path / "admin.sock"))
-    server = serve(*world.origin, *admin)
+    server = serve(*world.origin, *admin, "--external-zone", "example.org")
     server.until(ALPACA_PROD, ["10.115.245.13"])
 
     # kubectl get services -o wide
@@ -183,11 +193,14 @@ def test_the_session(
     with_node_port = {"ports": [{**PORT, "nodePort": 32711}]}
     world.expose("alpaca-prod", "10.115.245.13", ALPACA, type="NodePort", **with_node_port)
     shows("alpaca-prod  NodePort  10.115.245.13  <none>  8080:32711/TCP  AGE", *admin)
+    server.until("alpaca-prod.default.example.org", ["192.0.2.10", "192.0.2.11"])
+    assert server.answers("alpaca-prod.default.example.org", "SRV") == ["0 50 32711 alpaca-prod.default.example.org."]
     world.expose("alpaca-prod", "10.115.245.13", ALPACA, type="LoadBalancer", **with_node_port)
     shows("alpaca-prod  LoadBalancer  10.115.245.13  <pending>  8080:32711/TCP  AGE", *admin)
     given = {"loadBalancer": {"ingress": [{"ip": "104.196.248.204"}]}}
     world.expose("alpaca-prod", "10.115.245.13", ALPACA, type="LoadBalancer", status=given, **with_node_port)
     shows("alpaca-prod  LoadBalancer  10.115.245.13  104.196.248.204  8080:32711/TCP  AGE", *admin)
+    server.until("alpaca-prod.default.example.org", ["104.196.248.204"])
 
     # A service without a selector, and a headless one
     world.expose("my-database", "", {}, type="ExternalName", externalName="database.company.com", ports=[])

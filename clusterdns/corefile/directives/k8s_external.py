@@ -30,6 +30,7 @@ def k8s_external(reading: Reading, around: Surroundings) -> Settings:
         "external.negative-ttl": TTL,
         "external.apex": APEX,
         "external.headless": False,
+        "external.node-ports": False,
         "external.fallthrough": [],
     }
     for line in reading.lines():

@@ -25,7 +25,17 @@ from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
 from clusterdns.events import Event, Gone, Listed, Put
-from clusterdns.objects import SERVICE_NAME_LABEL, EndpointSlice, Key, KubernetesObject, Namespace, Pod, Service
+from clusterdns.objects import (
+    EXCLUDED_LABEL,
+    SERVICE_NAME_LABEL,
+    EndpointSlice,
+    Key,
+    KubernetesObject,
+    Namespace,
+    Node,
+    Pod,
+    Service,
+)
 from clusterdns.sources import NoCredentials
 from clusterdns.sources.cluster.connection import Lost, Refused
 
@@ -37,10 +47,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("clusterdns.cluster")
 
+FORBIDDEN = 403
 GONE = 410
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 PAGE = 500
+SPARE_PATIENCE = 10
+"""So many times longer than for others it takes until the right to something spare is tried again."""
 BATCH = 100
 """Objects that are decoded and handed on before queries get their turn."""
 
@@ -52,6 +65,8 @@ class Resource(Struct, frozen=True):
     path: str
     name: str
     """As rights are written: `services`, `endpointslices.discovery.k8s.io`."""
+    is_spare: bool = False
+    """Whether the names go on without it where the right to it is missing."""
 
     def within(self, namespace: str) -> Resource:
         version, _, plural = self.path.rpartition("/")
@@ -63,6 +78,7 @@ RESOURCES = (
     Resource(Service, "/api/v1/services", "services"),
     Resource(EndpointSlice, "/apis/discovery.k8s.io/v1/endpointslices", "endpointslices.discovery.k8s.io"),
     Resource(Pod, "/api/v1/pods", "pods"),
+    Resource(Node, "/api/v1/nodes", "nodes", is_spare=True),
 )
 
 
@@ -174,6 +190,9 @@ class Following:
                 failures = 1 if self._watched() > patience else failures + 1
                 wait = self._delay(failures, error)
                 patience = max(wait, self._patience.first_retry)
+                if self._resource.is_spare and isinstance(error, Refused) and error.code == FORBIDDEN:
+                    yield Heard([Listed(self._resource.kind, tuple(self._known.values()))])
+                    wait = self._patience.last_retry * SPARE_PATIENCE
                 await self._fail(error, wait)
             self.health.restarts += 1
             await asyncio.sleep(wait)
@@ -383,12 +402,16 @@ class Following:
 
 
 def _lean(new: KubernetesObject) -> KubernetesObject:
-    """The object without its labels: but for a slice's service they have done their work, at the API server."""
+    """The object without its labels: most have done their work, at the API server."""
     labels = new.metadata.labels
     if not labels or isinstance(new, Namespace):
         return new
-    kept = {k: v for k, v in labels.items() if k == SERVICE_NAME_LABEL} if isinstance(new, EndpointSlice) else None
+    wanted = _WANTED_LABELS.get(type(new))
+    kept = {k: v for k, v in labels.items() if k == wanted} or None
     return replace(new, metadata=replace(new.metadata, labels=kept))
+
+
+_WANTED_LABELS = {EndpointSlice: SERVICE_NAME_LABEL, Node: EXCLUDED_LABEL}
 
 
 def _triggers(new: KubernetesObject, metadata: _Metadata) -> list[tuple[Key, float]]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from clusterdns.durations import Durations
 from clusterdns.events import Gone, Listed, Put
-from clusterdns.objects import EndpointSlice, KubernetesObject, Namespace, Object, Pod, Service
+from clusterdns.objects import EndpointSlice, KubernetesObject, Namespace, Node, Object, Pod, Service
 from clusterdns.redaction import redacted
 from clusterdns.sources.cluster import details
 from clusterdns.sources.cluster.connection import Access, Connection
@@ -42,7 +42,7 @@ class Selection(Struct, frozen=True):
 
     def selectors(self, kind: type[KubernetesObject]) -> dict[str, str]:
         """What the API server is asked to leave out."""
-        labels = self.namespace_labels if kind is Namespace else self.labels
+        labels = self.namespace_labels if kind is Namespace else "" if kind is Node else self.labels
         fields = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown" if kind is Pod else ""
         return {k: v for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v}
 
@@ -51,7 +51,7 @@ class Selection(Struct, frozen=True):
         found = [each for each in RESOURCES if each.kind in self.kinds]
         if len(self.namespaces) == 1 and Namespace not in self.kinds:
             (namespace,) = self.namespaces
-            return [each.within(namespace) for each in found]
+            return [each if each.kind is Node else each.within(namespace) for each in found]
         return found
 
     def admit(self, events: Iterable[Event]) -> list[Event]:
@@ -71,7 +71,7 @@ class Selection(Struct, frozen=True):
 
     def _has(self, kind: type[Object], key: tuple[str, str]) -> bool:
         namespace, name = key
-        return (name if kind is Namespace else namespace) in self.namespaces
+        return kind is Node or (name if kind is Namespace else namespace) in self.namespaces
 
 
 class Cluster:

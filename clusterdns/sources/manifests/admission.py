@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec.structs import replace
 
 from clusterdns import names
-from clusterdns.objects import HEADLESS, Endpoints, EndpointSlice, Namespace, Pod, Service
+from clusterdns.objects import HEADLESS, Endpoints, EndpointSlice, Namespace, Node, Pod, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from clusterdns.objects import Endpoint, EndpointAddress, EndpointPort, EndpointSubset, ServicePort
 
-Admissible: TypeAlias = Namespace | Service | Endpoints | EndpointSlice | Pod
+Admissible: TypeAlias = Namespace | Service | Endpoints | EndpointSlice | Pod | Node
 
 
 class Refused(Exception):
@@ -36,9 +36,9 @@ class Refused(Exception):
 def admitted(decoded: Admissible) -> Admissible:
     """The object with its namespace, its names checked, its addresses as `ipaddress` writes them. Raises Refused."""
     metadata = decoded.metadata
-    namespace = "" if isinstance(decoded, Namespace) else metadata.namespace or "default"
+    namespace = "" if isinstance(decoded, Namespace | Node) else metadata.namespace or "default"
     _label(".metadata.namespace", namespace or None)
-    if isinstance(decoded, Pod | EndpointSlice):
+    if isinstance(decoded, Pod | EndpointSlice | Node):
         _subdomain(".metadata.name", metadata.name)
     else:
         _label(".metadata.name", metadata.name)
@@ -53,6 +53,8 @@ def admitted(decoded: Admissible) -> Admissible:
             return _admitted_slice(decoded)
         case Pod():
             return _admitted_pod(decoded)
+        case Node():
+            return _admitted_node(decoded)
     return decoded
 
 
@@ -128,6 +130,16 @@ def _admitted_pod(pod: Pod) -> Pod:
         for index, each in enumerate(status.pod_ips or ())
     )
     return replace(pod, status=replace(status, pod_ip=pod_ip, pod_ips=pod_ips))
+
+
+def _admitted_node(node: Node) -> Node:
+    addresses = tuple(
+        replace(each, address=_address(f".status.addresses[{index}].address", each.address))
+        if each.type in ("InternalIP", "ExternalIP")
+        else each
+        for index, each in enumerate(node.status.addresses or ())
+    )
+    return replace(node, status=replace(node.status, addresses=addresses or None))
 
 
 def _ports(field: str, ports: Iterable[ServicePort | EndpointPort]) -> None:

@@ -17,7 +17,7 @@ import msgspec
 import yaml
 from msgspec import Struct
 
-from clusterdns.objects import Endpoints, EndpointSlice, Namespace, Pod, Service
+from clusterdns.objects import Endpoints, EndpointSlice, Namespace, Node, Pod, Service
 from clusterdns.sources.manifests.admission import Admissible, Refused, admitted
 from clusterdns.sources.manifests.upkeep import Tended, backends, commands, tended_pod
 
@@ -29,6 +29,7 @@ KINDS: dict[tuple[str, str], type[Admissible]] = {
     ("v1", "Service"): Service,
     ("v1", "Endpoints"): Endpoints,
     ("v1", "Pod"): Pod,
+    ("v1", "Node"): Node,
     ("discovery.k8s.io/v1", "EndpointSlice"): EndpointSlice,
     ("discovery.k8s.io/v1beta1", "EndpointSlice"): EndpointSlice,
 }
@@ -395,7 +396,7 @@ def _called(kind: str, value: dict[str, Any]) -> str:
     metadata = value.get("metadata")
     if not isinstance(metadata, dict) or "name" not in metadata:
         return kind
-    namespace = "" if kind == "Namespace" else f"{metadata.get('namespace') or 'default'}/"
+    namespace = "" if kind in ("Namespace", "Node") else f"{metadata.get('namespace') or 'default'}/"
     return f"{kind} {namespace}{metadata['name']}"
 
 

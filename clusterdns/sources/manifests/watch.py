@@ -18,7 +18,7 @@ from watchfiles import awatch
 
 from clusterdns.contents import content as content_of
 from clusterdns.events import Gone, Listed, Put
-from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
+from clusterdns.objects import EndpointSlice, Namespace, Node, Pod, Service
 from clusterdns.probes import prepare
 from clusterdns.sources.manifests import cluster_ips
 from clusterdns.sources.manifests.files import Fault, Place, read
@@ -108,7 +108,7 @@ class Manifests:
         self._greet(contents.values())
         return [
             Listed(kind, tuple([each for (of, _), each in whole.objects.items() if of is kind]))
-            for kind in (Namespace, Service, EndpointSlice, Pod)
+            for kind in (Namespace, Service, EndpointSlice, Pod, Node)
         ]
 
     def failing(self) -> dict[Key, Readiness]:

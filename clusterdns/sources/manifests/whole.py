@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from clusterdns.objects import DatedMetadata, Endpoints, EndpointSlice, Key, Namespace, Object, Pod, Service
+from clusterdns.objects import DatedMetadata, Endpoints, EndpointSlice, Key, Namespace, Node, Object, Pod, Service
 from clusterdns.sources.manifests import cluster_ips
 from clusterdns.sources.manifests.endpoint_slices import Made, made_slices
 from clusterdns.sources.manifests.files import Fault, Found, describe
@@ -101,10 +101,11 @@ def compiled(contents: Contents, service_cidrs: Sequence[str], observed: Observe
             if pod in tended:
                 made_of[pod].append(made_slice)
     # Whoever writes no Namespace at all leaves them to us; whoever writes one means that there are no others.
+    nodes = [each for each in given if isinstance(each, Node)]
     namespaces = [each for each in given if isinstance(each, Namespace)] or [
-        Namespace(DatedMetadata(name=name)) for name in sorted({each.metadata.namespace for each in given})
+        Namespace(DatedMetadata(name=name)) for name in sorted({each.metadata.namespace for each in given} - {""})
     ]
-    objects: list[Object] = [*namespaces, *services, *slices, *(each.slice for each in made), *pods]
+    objects: list[Object] = [*namespaces, *services, *slices, *(each.slice for each in made), *pods, *nodes]
     return Whole({(type(each), each.key): each for each in objects}, tended, dict(made_of)), conflicts
 
 
