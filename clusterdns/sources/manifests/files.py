@@ -101,9 +101,9 @@ def check_depth(text: str) -> None:
 class TooDeep(yaml.MarkedYAMLError, ValueError):
     """A text has more levels than the parser can take."""
 
-    def __init__(self, at: yaml.Event) -> None:
-        super().__init__(problem=f"more than {DEEPEST} levels deep", problem_mark=at.start_mark)  # type: ignore[arg-type] # C's marks too
-        self.line = int(at.start_mark.line) + 1 if at.start_mark else 1
+    def __init__(self, at: yaml.Mark | None) -> None:
+        super().__init__(problem=f"more than {DEEPEST} levels deep", problem_mark=at)
+        self.line = int(at.line) + 1 if at else 1
 
     def __str__(self) -> str:
         return f"{self.problem}, in line {self.line}"
@@ -224,13 +224,19 @@ def _check_depth(text: str) -> None:
     if text.count("[") + text.count("{") <= DEEPEST and not _may_be_deep(text):
         return
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > DEEPEST:
-                raise TooDeep(event)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > DEEPEST:
+                    raise TooDeep(event.start_mark)  # type: ignore[arg-type] # C's marks too
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.scanner.ScannerError as error:
+        # Newer parsers have a bound of their own, far above this one; their scanner, which reads ahead, meets it first.
+        if error.problem is not None and "nesting depth" in error.problem:
+            raise TooDeep(error.problem_mark) from None
+        raise
 
 
 def _may_be_deep(text: str) -> bool:
