@@ -687,10 +687,11 @@ def read(path: Path) -> Config:
         raise BadConfig(f"{path}: {error.strerror}") from error
     except (RepeatedKey, TooDeep) as error:
         raise BadConfig(f"{path}:{error.line}: {error.problem}") from error
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, AttributeError, LookupError) as error:
+        # At scalars that are not what their tag says, the parser fails like this; newer versions of msgspec wrap it.
+        if any(isinstance(each, (AttributeError, LookupError)) for each in (error, error.__context__)):
+            raise BadConfig(f"{path}: a value is not what its tag says: {error}") from error
         raise BadConfig(f"{path}{_in_plain_words(str(error))}") from error
-    except (AttributeError, LookupError) as error:  # so the parser fails at scalars that are not what their tag says
-        raise BadConfig(f"{path}: a value is not what its tag says: {error}") from error
 
 
 def check(config: Config) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import pytest
 from clusterdns.sources import NoCredentials
 from clusterdns.sources.cluster import Access
 from clusterdns.sources.cluster.connection import Connection, Lost, Refused
+from clusterdns.sources.cluster.library import load_incluster_config
 from tests.apiserver import ApiServer, Authority, credential_plugin, kubeconfig, service_account, until
 from tests.followed import Followed, namespace, service
 
@@ -30,7 +33,6 @@ contexts: [{{name: a, context: {{cluster: a, user: a}}}}]
 clusters: [{{name: a, cluster: {{server: 'https://127.0.0.1:1'}}}}]
 users: [{{name: a, token: {SECRET}}}]
 """
-MOUNT = "kubernetes.aio.config.incluster_config"
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +86,9 @@ class TestInAPod:
         folder = tmp_path / "serviceaccount"
         for name, value in service_account(folder, api.url, token=SECRET, ca=authority.ca).items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(f"{MOUNT}.SERVICE_TOKEN_FILENAME", str(folder / "token"))
-        monkeypatch.setattr(f"{MOUNT}.SERVICE_CERT_FILENAME", str(folder / "ca.crt"))
+        mount = sys.modules[load_incluster_config.__module__]
+        monkeypatch.setattr(mount, "SERVICE_TOKEN_FILENAME", str(folder / "token"))
+        monkeypatch.setattr(mount, "SERVICE_CERT_FILENAME", str(folder / "ca.crt"))
         return folder
 
     async def test_its_service_account_opens_the_api_server(self, api: ApiServer, account: Path) -> None:
@@ -475,3 +478,30 @@ class TestSecrets:
                     token.write_text(SECRET)
                     await followed.agrees()
         assert SECRET not in caplog.text
+
+
+class TestImports:
+    """What a pod does not need is not read."""
+
+    HEAVY = ("pydantic", "requests", "urllib3", "kubernetes.client", "kubernetes.dynamic", "kubernetes.aio.dynamic")
+
+    def loaded(self, program: str) -> set[str]:
+        """The modules that are there after a program, in a process of its own."""
+        show = "import sys; print(*sys.modules)"
+        done = subprocess.run([sys.executable, "-c", f"{program}\n{show}"], capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    def test_a_server_reads_no_client_that_it_has_no_use_for(self) -> None:
+        loaded = self.loaded("import clusterdns.app.serving")
+        assert "kubernetes.aio.client.rest" in loaded
+        assert not loaded.intersection(self.HEAVY)
+
+    def test_who_imports_the_package_elsewhere_gets_all_of_it(self) -> None:
+        program = "import clusterdns.sources.cluster.library, kubernetes.aio\nkubernetes.client.CoreV1Api"
+        assert {"kubernetes.client", "kubernetes.aio.dynamic"} <= self.loaded(program)
+
+    def test_a_kubeconfig_is_read_by_the_package_with_the_same_errors(self) -> None:
+        self.loaded(
+            "from clusterdns.sources.cluster.library import ConfigException, kube_config\n"
+            "assert kube_config().ConfigException is ConfigException"
+        )

@@ -1,7 +1,7 @@
 """The way to an API server: credentials, TLS, and requests whose bodies are read as they come.
 
-The one door to the kubernetes package. It loads credentials (the service account of a pod, kubeconfig files with
-certificates, tokens and exec plugins) and makes the requests; bodies are handed on raw.
+The kubernetes package loads the credentials (the service account of a pod, kubeconfig files with certificates, tokens
+and exec plugins) and makes the requests; bodies are handed on raw.
 """
 
 from __future__ import annotations
@@ -13,16 +13,23 @@ import re
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import aiohttp
 import msgspec
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 from msgspec import Struct
 
+from clusterdns import __version__
 from clusterdns.redaction import redacted
 from clusterdns.sources import NoCredentials
+from clusterdns.sources.cluster.library import (
+    KUBECONFIG_LOGGER,
+    ConfigException,
+    Configuration,
+    RESTClientObject,
+    kube_config,
+    load_incluster_config,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -77,7 +84,7 @@ class Access(Struct, frozen=True):
                 found.cert_file, found.key_file = self.certificate or None, self.key or None
                 found.ssl_ca_cert = self.authority or None
             elif self.kubeconfig:
-                await load_kube_config(str(self.kubeconfig), self.context, found, persist_config=False)
+                await kube_config().load_kube_config(str(self.kubeconfig), self.context, found, persist_config=False)
             else:
                 load_incluster_config(found)
         except Exception as error:
@@ -112,13 +119,13 @@ def _is_told(record: logging.LogRecord) -> bool:
     return True
 
 
-logging.getLogger(load_kube_config.__module__).addFilter(_is_told)
+logging.getLogger(KUBECONFIG_LOGGER).addFilter(_is_told)
 
 
 class _Client(Struct, eq=False):
     """A pool of connections that were opened with the same credentials."""
 
-    api: ApiClient
+    http: RESTClientObject
     made_of: tuple[object, ...]
     users: int = 0
     """Requests that are being answered."""
@@ -136,7 +143,7 @@ class Connection:
 
     async def open(self) -> str:
         """Load the credentials, unless they are; returns where they lead. Raises NoCredentials."""
-        return str((await self._open()).api.configuration.host)
+        return str((await self._open()).http.configuration.host)
 
     async def _open(self) -> _Client:
         async with self._opening:
@@ -144,7 +151,7 @@ class Connection:
                 configuration = await self._access.configuration()
                 self._note_secrets(configuration)
                 try:
-                    self._client = _Client(ApiClient(configuration), _essence(configuration))
+                    self._client = _Client(RESTClientObject(configuration), _essence(configuration))
                 except OSError as error:
                     whose = self._access.kubeconfig or self._access.api_server or "the service account"
                     raise NoCredentials(f"{whose}: the certificates can not be loaded: {error}") from error
@@ -153,7 +160,7 @@ class Connection:
     def redacted(self, text: str) -> str:
         """What the API server says, without what we have told it: it may quote a request."""
         if self._client is not None:
-            self._note_secrets(self._client.api.configuration)
+            self._note_secrets(self._client.http.configuration)
         return redacted(text, self._secrets)
 
     def _note_secrets(self, configuration: Configuration) -> None:
@@ -166,7 +173,7 @@ class Connection:
         """Forget the credentials; the next request loads them again. What is being answered goes on."""
         client, self._client = self._client, None
         if client is not None and not client.users:
-            await client.api.close()
+            await client.http.close()
 
     async def renew_if_rotated(self) -> None:
         """The same, if a request would be made with other credentials today."""
@@ -190,7 +197,7 @@ class Connection:
         client = await self._open()
         client.users += 1
         try:
-            answer = await _request(client.api, path, query, silence)
+            answer = await _request(client.http, path, query, silence)
             try:
                 if answer.status >= 400:
                     raise await _refusal(answer)
@@ -201,23 +208,21 @@ class Connection:
         finally:
             client.users -= 1
             if client is not self._client and not client.users:
-                await client.api.close()
+                await client.http.close()
 
 
 async def _request(
-    api: ApiClient, path: str, query: Mapping[str, str], silence: Callable[[], float]
+    http: RESTClientObject, path: str, query: Mapping[str, str], silence: Callable[[], float]
 ) -> aiohttp.ClientResponse:
+    url = f"{http.configuration.host}{path}?{urlencode(query, quote_via=quote)}"
     # Compressed bodies would cost us more time than the network saves: we are next to the API server.
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": f"clusterdns/{__version__}"}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     try:
-        method, url, headers, *_ = await api.param_serialize(
-            "GET", path, query_params=list(query.items()), header_params=headers, auth_settings=["BearerToken"]
-        )
-        # Tokens come from files, which may end with an empty line.
-        headers = {name: value.strip() for name, value in headers.items()}
+        for each in (await http.configuration.auth_settings()).values():
+            headers[each["key"]] = (each["value"] or "").strip()  # tokens come from files, which may end with a line
         async with asyncio.timeout(silence()):
-            reply = await api.rest_client.request(method, url, headers=headers, _request_timeout=timeout)
+            reply = await http.request("GET", url, headers=headers, _request_timeout=timeout)
         answer: aiohttp.ClientResponse = reply.response
     except aiohttp.ConnectionTimeoutError as error:
         raise ConnectionError(str(error)) from error
