@@ -492,7 +492,7 @@ class TestImports:
         return set(done.stdout.split())
 
     def test_a_server_reads_no_client_that_it_has_no_use_for(self) -> None:
-        loaded = self.loaded("import clusterdns.app.serving")
+        loaded = self.loaded("import clusterdns.sources.cluster")
         assert "kubernetes.aio.client.rest" in loaded
         assert not loaded.intersection(self.HEAVY)
 
