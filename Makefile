@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 LISTEN := 127.0.0.1:1053
 
+# Modules are compiled once, as where they are installed, whatever the shell says: half of a start is that otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: run test check format bench clean
 
 run: .venv/installed  ## Serve config/example on 127.0.0.1:1053

@@ -136,6 +136,12 @@ IP6 = from_text("ip6.arpa")
 _OCTET = {str(octet): octet for octet in range(256)}
 
 
+def is_ipv4(text: str) -> bool:
+    """Whether it is an IPv4 address as it is written: four numbers, none with a zero before it."""
+    octets = text.split(".")
+    return len(octets) == 4 and _OCTET.keys() >= {*octets}
+
+
 def address(text: str) -> Address | None:
     """An address from its text, None if it is none."""
     try:

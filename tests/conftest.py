@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import os
 import signal
 
 import pytest
@@ -15,3 +16,6 @@ settings.load_profile("clusterdns")
 # A shell that starts the tests in the background has SIGINT ignored, and so would every command that a test starts and
 # interrupts: what is ignored is inherited, a handler is not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Hundreds of servers are started: each would compile two hundred modules anew, which takes longer than all the rest.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

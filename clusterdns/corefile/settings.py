@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import msgspec
-
 from clusterdns.config import Block, Config
 from clusterdns.names import labels
 
@@ -33,9 +31,7 @@ nothing is forwarded, and nothing remembered.
 """
 
 _SHARED = frozenset(
-    each.encode_name
-    for each in msgspec.structs.fields(Config)
-    if each.name not in {own.name for own in msgspec.structs.fields(Block)}
+    name.replace("_", "-") for name in set(Config.__struct_fields__).difference(Block.__struct_fields__)
 )
 
 

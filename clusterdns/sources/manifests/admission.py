@@ -117,6 +117,8 @@ def _admitted_endpoint(field: str, endpoint: Endpoint, family: str) -> Endpoint:
     _label(f"{field}.hostname", endpoint.hostname or None)
     if not endpoint.addresses:
         raise Refused(f"{field}.addresses", "holds at least one address")
+    if family == "IPv4" and all(map(names.is_ipv4, endpoint.addresses)):
+        return endpoint  # the short way is for the tens of thousands of those that a cluster has
     addresses = tuple(_address(f"{field}.addresses[{i}]", each, family) for i, each in enumerate(endpoint.addresses))
     return replace(endpoint, addresses=addresses)
 
@@ -166,6 +168,8 @@ def _cluster_ip(field: str, text: str) -> str:
 
 def _address(field: str, text: str, family: str = "IPv4 or IPv6") -> str:
     """The address in its canonical form: an index compares text."""
+    if "IPv4" in family and names.is_ipv4(text):
+        return text
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from clusterdns import names
 from clusterdns.objects import Key
 
 if TYPE_CHECKING:
@@ -72,13 +73,13 @@ def ranges(cidrs: Sequence[str]) -> list[Network]:
 class _Allocator:
     def __init__(self, networks: dict[str, Network]) -> None:
         self.networks = networks
-        self.holders: dict[Address, Key] = {}
+        self.holders: dict[names.Address | None, Key] = {}
         self.faults: list[Fault] = []
 
     def claim(self, service: Service) -> None:
         """Notes the addresses that the service brings along."""
         for text in service.cluster_ips:
-            holder = self.holders.setdefault(ipaddress.ip_address(text), service.key)
+            holder = self.holders.setdefault(names.address(text), service.key)
             if holder != service.key:
                 reason = f"Services {_text(holder)} and {_text(service.key)} both claim {text}"
                 self.faults.append(Fault((holder, service.key), reason))
@@ -96,7 +97,7 @@ class _Allocator:
 
     def families(self, service: Service) -> tuple[str, ...]:
         """The families that the service shall have, in the order of its addresses. Raises _Refused."""
-        spec, claimed = service.spec, [_family(ipaddress.ip_address(text)) for text in service.cluster_ips]
+        spec, claimed = service.spec, ["IPv4" if names.is_ipv4(text) else "IPv6" for text in service.cluster_ips]
         policy = spec.ip_family_policy or "SingleStack"
         families = list(spec.ip_families or claimed or list(self.networks)[:1])
         if claimed[: len(families)] != families[: len(claimed)]:
@@ -116,8 +117,8 @@ class _Allocator:
             raise _Refused(f"wants an {family} address: add a second --service-cidr, one of {family}")
         network = self.networks[family]
         for address in _candidates(network, _text(key)):
-            if address not in self.holders:
-                self.holders[address] = key
+            if address.packed not in self.holders:
+                self.holders[address.packed] = key
                 return str(address)
         raise _Refused(f"gets no address: {network} is full")
 
@@ -146,7 +147,7 @@ def _has_addresses(service: Service) -> bool:
     return not service.is_external_name and not service.is_headless
 
 
-def _family(value: Address | Network) -> str:
+def _family(value: Network) -> str:
     return f"IPv{value.version}"
 
 

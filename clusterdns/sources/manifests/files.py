@@ -22,7 +22,7 @@ from clusterdns.sources.manifests.admission import Admissible, Refused, admitted
 from clusterdns.sources.manifests.upkeep import Tended, backends, commands, tended_pod
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 KINDS: dict[tuple[str, str], type[Admissible]] = {
     ("v1", "Namespace"): Namespace,
@@ -168,14 +168,12 @@ def _json_documents(text: str) -> list[_Document]:
     return documents
 
 
-def _without_nulls(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-    pairs = list(pairs)
-    found = {key: value for key, value in pairs if value is not None}
+def _without_nulls(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    found = dict(pairs)
     if len(found) < len(pairs):
-        for key, count in Counter(key for key, _ in pairs).items():
-            if count > 1:
-                raise ValueError(f"the key {key!r} stands there twice")
-    return found
+        (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {key!r} stands there twice")
+    return {key: value for key, value in pairs if value is not None} if None in found.values() else found
 
 
 _NOT_SPACE = re.compile(r"[^ \t\r\n]")
