@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
+    from clusterdns.events import Event
     from clusterdns.index import Index
     from clusterdns.objects import Object
     from clusterdns.records import Name
@@ -87,6 +88,8 @@ class Followed:
         self.cluster = Cluster(access or Access(api.url), self.selection, patience)
         self.zone = zone
         self.index = self._empty_index()
+        self.told: list[Event] = []
+        """All that the cluster has said so far."""
         self._truth: Index | None = None
         self._truth_of: tuple[int, int] = (0, 0)
 
@@ -106,6 +109,7 @@ class Followed:
 
     async def _apply(self) -> None:
         async for events in self.cluster.changes():
+            self.told += events
             self.index.apply(events)
 
     def _empty_index(self) -> Index:

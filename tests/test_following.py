@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from clusterdns.events import Gone, Listed, Put
 from clusterdns.objects import EndpointSlice, Namespace, Pod, Service
 from clusterdns.records import Type
 from clusterdns.sources.cluster import Selection
+from clusterdns.sources.cluster.following import INITIAL_EVENTS_END
 from tests.apiserver import ApiServer, WatchList, until
 from tests.followed import PATIENCE, Followed, headless, namespace, pod, service, slice_of, versions
 
@@ -201,6 +203,47 @@ class TestTrap1AWatchThatIsTooOld:
                 await followed.agrees()
                 assert not followed.has("web.demo")
                 assert followed.has("fresh.demo")
+
+    @pytest.mark.parametrize("watchlist", [WatchList.SERVED, WatchList.FORBIDDEN])
+    async def test_of_what_is_known_nothing_is_said_again(self, watchlist: WatchList) -> None:
+        """Tens of thousands of objects would be looked at again, in this process and in each worker."""
+        async with ApiServer(bookmark_interval=0.1, watchlist=watchlist) as api:
+            fill(api)
+            async with Followed(api) as followed:
+                await settled(followed)
+                before = len(followed.told)
+                api.slow(before=0.2)
+                api.expire("services")
+                api.put(service("fresh"))
+                api.delete(service("web"))
+                await followed.agrees()
+        assert [type(each) for each in followed.told[before:]] == [Put, Gone]
+
+    async def test_what_came_with_a_list_that_broke_off_goes_if_it_is_not_in_the_next(self, api: ApiServer) -> None:
+        api.configure(watchlist=WatchList.FORBIDDEN)
+        async with Followed(api) as followed:
+            await settled(followed)
+            api.put(*(service(f"s{number:04}") for number in range(1000)))
+            await followed.agrees()
+            api.slow(before=0.2)
+            api.truncate(resource="services")
+            api.expire("services")
+            api.put(service("a"))
+            await until(lambda: followed.has("a.demo"))
+            api.delete(service("a"))
+            await followed.agrees()
+
+    async def test_what_follows_the_last_of_a_list_at_once_is_a_change(self, api: ApiServer) -> None:
+        """In one piece of a body."""
+        added, after = service("a"), service("b")
+        end = {"kind": "Service", "metadata": {"resourceVersion": "7", "annotations": {INITIAL_EVENTS_END: "true"}}}
+        lines = [("ADDED", added), ("BOOKMARK", end), ("ADDED", after), ("DELETED", added)]
+        followed = Followed(api)
+        (services,) = [each for each in followed.cluster._following if each.health.resource == "services"]
+        services._begin_list()
+        text = [json.dumps({"type": kind, "object": each}).encode() for kind, each in lines]
+        events = services._read(text, 0.0).events
+        assert [type(each) for each in events] == [Put, Listed, Put, Gone]
 
     async def test_as_a_status_too(self, api: ApiServer, followed: Followed) -> None:
         api.fail(410, times=1, resource="services", verb="watch")

@@ -59,8 +59,16 @@ class Table(Generic[T]):
         return True
 
     def swap(self, objects: Iterable[T], replace: Callable[[T | None, T | None], None]) -> bool:
-        """Have these objects and no others; those that are known as they are keep their nodes."""
-        fresh = {each.key: each for each in objects}
-        gone = [self.remove(key, replace) for key in self.objects.keys() - fresh.keys()]
+        """Have these objects and no others; those that are known as they are keep their nodes.
+
+        Most are the very ones that are known, and keys take longer to make than all else here.
+        """
+        told = tuple(objects)
+        known_ones, told_ones = set(map(id, self.objects.values())), set(map(id, told))
+        if known_ones == told_ones:
+            return False
+        fresh = {each.key: each for each in told if id(each) not in known_ones}
+        missing = [key for key, each in self.objects.items() if id(each) not in told_ones and key not in fresh]
+        gone = [self.remove(key, replace) for key in missing]
         new = [self.put(each, replace) for each in fresh.values()]
         return any(gone) or any(new)

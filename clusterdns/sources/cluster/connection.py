@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 
+PIECE = 64 << 10
+"""Bytes of a body that are handed on at once, and half of those that are read ahead: a list of a large cluster would
+otherwise come in megabytes at a time, while queries wait.
+"""
+
 MOST_SECRETS = 50
 """That are remembered, so that they are not told: tokens are rotated."""
 
@@ -75,7 +80,7 @@ class Access(Struct, frozen=True):
 
     async def configuration(self) -> Configuration:
         """Read anew each time, because certificates and tokens are rotated. Raises NoCredentials."""
-        found = Configuration()
+        found = Configuration(client_session_kwargs={"read_bufsize": PIECE})
         if self.kubeconfig and not self.kubeconfig.is_file():
             raise NoCredentials(f"{self.kubeconfig}: no such file")
         try:
@@ -237,7 +242,7 @@ async def _pieces(content: aiohttp.StreamReader, silence: Callable[[], float]) -
     while True:
         try:
             async with asyncio.timeout(silence()):
-                piece = await content.readany()
+                piece = await content.read(PIECE)
         except aiohttp.ClientPayloadError as error:
             raise EOFError("the connection was lost in the midst of the answer") from error
         if not piece:

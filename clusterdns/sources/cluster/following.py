@@ -54,7 +54,7 @@ TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 PAGE = 500
 SPARE_PATIENCE = 10
 """So many times longer than for others it takes until the right to something spare is tried again."""
-BATCH = 100
+BATCH = 20
 """Objects that are decoded and handed on before queries get their turn."""
 
 
@@ -163,8 +163,14 @@ class Following:
         """Where to resume; empty if everything has to be listed."""
         self._watching_since: float | None = None
         """When the watch of this step began; None while there is none, such as during a list."""
+        self._tells_all = True
+        """Whether a list that comes in is told whole."""
+        self._is_apart = True
+        """Whether who follows may know what is not known here: before the first list, and since one that broke off."""
         self._news: set[Key] = set()
         """Of the list that comes in: what has changed after all that the watches have told."""
+        self._missed: dict[Key, None] = {}
+        """Of the same: what differs, and is no news."""
         self._is_doubtful = False
         """Whether the connection was lost, so that the API server may have come back with an older state."""
         self._streams_lists = True
@@ -257,10 +263,10 @@ class Following:
         """A watch from the known version on; or from the beginning: first everything that there is."""
         seconds = random.uniform(self._patience.watch / 2, self._patience.watch)  # noqa: S311
         query = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": f"{max(1, seconds):.0f}"}
-        self._listing, self._news = None, set()
+        self._listing = None
         if from_the_beginning:
             query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "resourceVersion": ""}
-            self._listing = {}
+            self._begin_list()
         else:
             query["resourceVersion"] = self._version
         rest = b""
@@ -274,42 +280,52 @@ class Following:
                         yield self._read(lines[start : start + BATCH], at)
                         await asyncio.sleep(0)
         except Refused as error:
-            if self._listing is not None and error.code in (400, 422):
+            if self._is_listing and error.code in (400, 422):
                 raise _Unsupported("the API server does not stream lists") from None
             raise
         except TimeoutError:
-            if self._listing is not None:
+            if self._is_listing:
                 raise _Unsupported("the API server did not complete a streamed list") from None
             self._version = ""  # a version from the future brings silence as well: only a list tells
             raise TimeoutError(f"nothing was heard for {self._patience.silence:.0f} s, not even a bookmark") from None
-        if rest or self._listing is not None:
+        if rest or self._is_listing:
             raise EOFError("the watch was cut off")
         if self._watched() < self._patience.first_retry:
             raise EOFError("the watch ended as soon as it began")
 
+    @property
+    def _is_listing(self) -> bool:
+        """Whether a list comes in."""
+        return self._listing is not None
+
     def _read(self, lines: Iterable[bytes], at: float) -> Heard:
         """The events in whole lines of a watch."""
-        events: list[Event] = []
+        was_listing, events = self._is_listing, list[Event]()
+        try:
+            triggers = self._understand(lines, events)
+        except Exception:
+            self._is_apart |= bool(events)  # they are known here, and will not be told
+            raise
+        return Heard(events, None if was_listing else at, tuple(triggers))
+
+    def _understand(self, lines: Iterable[bytes], events: list[Event]) -> list[tuple[Key, float]]:
+        """Add what the lines say to the events; which services' endpoints changed, and when."""
         triggers: list[tuple[Key, float]] = []
-        is_listing = self._listing is not None
         for raw in lines:
             line = self._line.decode(raw)
-            if self._listing is not None and line.type == "ADDED":
-                new = _lean(self._object.decode(line.object))  # the short way for the tens of thousands of a list
-                self._listing[new.key] = new
-                events.append(Put(new))
-                if self._version and self._known.get(new.key) != new:
-                    self._note_news(new.key, self._body.decode(line.object).metadata)
+            if self._is_listing and line.type == "ADDED":
+                events += self._listed(line.object)  # the short way for the tens of thousands of a list
                 continue
             body = self._body.decode(line.object)
             if line.type == "ERROR":
-                self._version = ""  # the events before it in this batch are not handed on
+                self._version = ""
                 raise Refused(body.code, body.message)
             current = self._known if self._listing is None else self._listing
             if line.type in ("ADDED", "MODIFIED"):
-                new = _lean(self._object.decode(line.object))
+                new = self._decoded(line.object)
                 current[new.key] = new
-                self._note_news(new.key, body.metadata)
+                if self._is_listing and self._is_news(new.key, body.metadata):
+                    self._missed.pop(new.key, None)
                 events.append(Put(new))
                 triggers += _triggers(new, body.metadata) if self._listing is None else ()
             elif line.type == "DELETED":
@@ -319,34 +335,49 @@ class Following:
             if self._listing is None:
                 self._version = body.metadata.resource_version or self._version
             elif (body.metadata.annotations or {}).get(INITIAL_EVENTS_END) == "true":
-                events.append(self._complete(self._listing, body.metadata.resource_version))
+                events += self._complete(body.metadata.resource_version)
             elif line.type == "BOOKMARK":
                 raise _Unsupported("the API server does not tell where a streamed list ends")
-        return Heard(events, None if is_listing else at, tuple(triggers))
+        return triggers
 
     async def _pages(self) -> AsyncGenerator[Heard, None]:
         """Everything, page by page, from a server that can not stream it."""
-        fresh = self._listing = {}
-        self._news = set()
+        self._begin_list()
         query = {"limit": str(PAGE)}
         while True:
             page = await self._page(query)
             self._hear()
             items = page.items or []
             for start in range(0, len(items), BATCH):
-                yield Heard([self._read_item(each) for each in items[start : start + BATCH]])
+                yield Heard([event for each in items[start : start + BATCH] for event in self._listed(each)])
                 await asyncio.sleep(0)
             if not page.metadata.continue_:
                 break
             query["continue"] = page.metadata.continue_
-        yield Heard([self._complete(fresh, page.metadata.resource_version)])
+        yield Heard(self._complete(page.metadata.resource_version))
 
-    def _read_item(self, raw: Raw) -> Event:
-        assert self._listing is not None  # noqa: S101 - only _pages asks
-        new = _lean(self._object.decode(raw))
+    def _begin_list(self) -> None:
+        self._listing, self._news, self._missed = {}, set(), {}
+        self._tells_all, self._is_apart = self._is_apart, True
+
+    def _listed(self, raw: Raw) -> list[Event]:
+        """Take in an object of a list; what there is to tell of it."""
+        assert self._listing is not None  # noqa: S101 - only those ask that have begun a list
+        new = self._decoded(raw)
         self._listing[new.key] = new
-        self._note_news(new.key, self._body.decode(raw).metadata)
-        return Put(new)
+        if self._known.get(new.key) is new:
+            return [Put(new)] if self._tells_all else []
+        if self._version and not self._is_news(new.key, self._body.decode(raw).metadata):
+            self._missed[new.key] = None
+        return [Put(new)]
+
+    def _decoded(self, raw: Raw) -> KubernetesObject:
+        """The object; the very one that is known if nothing about it has changed, so that whoever follows sees it, and
+        keeps it, at once: a list of everything mostly says again what is known.
+        """
+        new = _lean(self._object.decode(raw))
+        known = self._known.get(new.key)
+        return known if known is not None and known == new else new
 
     async def _verify(self) -> AsyncGenerator[Heard, None]:
         """After a lost connection: a server that was restored from a backup is behind us, and would say nothing."""
@@ -374,25 +405,31 @@ class Following:
 
         return self._connection.get(self._resource.path, {**query, **self._selectors}, limit)
 
-    def _complete(self, fresh: dict[Key, KubernetesObject], version: str) -> Event:
-        """The list is complete. If nothing was wrong with the watches, it has nothing to add to what they have told."""
-        if self._version:
-            self._compare(fresh)
-        self._known, self._listing, self._version, self._is_doubtful = fresh, None, version, False
-        self.health.listed_at = self._watching_since = time.monotonic()
-        return Listed(self._resource.kind, tuple(fresh.values()))
+    def _complete(self, version: str) -> list[Event]:
+        """The list is complete. If nothing was wrong with the watches, it has nothing to add to what they have told.
 
-    def _note_news(self, key: Key, metadata: _Metadata) -> None:
-        """What has changed since the last watch ended was not missed by any."""
+        What has changed was told as it came in, so of tens of thousands of objects only those remain that vanished.
+        """
+        fresh = self._listing or {}
+        vanished = self._known.keys() - fresh.keys()
+        if self._version:
+            self._report([*self._missed, *vanished])
+        self._known, self._listing, self._version, self._is_doubtful = fresh, None, version, False
+        self._is_apart = False
+        self.health.listed_at = self._watching_since = time.monotonic()
+        kind = self._resource.kind
+        return [Listed(kind, tuple(fresh.values()))] if self._tells_all else [Gone(kind, each) for each in vanished]
+
+    def _is_news(self, key: Key, metadata: _Metadata) -> bool:
+        """Whether an object of a list has changed since the last watch ended, so that none has missed it."""
         versions = metadata.resource_version, self._version
-        if self._listing is not None and all(each.isdigit() for each in versions):
+        if all(each.isdigit() for each in versions):
             newer, last = map(int, versions)
             if newer > last:
                 self._news.add(key)
+        return key in self._news
 
-    def _compare(self, fresh: dict[Key, KubernetesObject]) -> None:
-        different = [key for key, each in fresh.items() if self._known.get(key) != each and key not in self._news]
-        different += [key for key in self._known if key not in fresh]
+    def _report(self, different: list[Key]) -> None:
         if different:
             self.health.differences += len(different)
             some = ", ".join("/".join(key) for key in different[:5])
