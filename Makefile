@@ -28,10 +28,10 @@ format: .venv/developing
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/installed  ## Print what a query costs, next to a C loop that only echoes
+bench: .venv/bench  ## Compare what a query costs with a C loop that only echoes, and with other DNS servers; ARGS=--help
 	@for tool in dnsperf cc; do command -v $$tool >/dev/null || \
 	  { echo "make bench needs $$tool: apt-get install dnsperf gcc" >&2; exit 2; }; done
-	$(BIN)/python tests/benchmarks/hot_path.py
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -49,6 +49,10 @@ bench: .venv/installed  ## Print what a query costs, next to a C loop that only 
 	@echo 'Installing into .venv what tests and checks need; the first time, this takes some minutes.'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
 	@touch $@ .venv/installed
+
+.venv/bench: .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from ipaddress import IPv4Address
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from random import Random
 
 ZONE = "svc.cluster.local"
 NAMESPACES = 50
+LARGE = 250
 NOERROR, NXDOMAIN = 0, 3
 
 
@@ -32,6 +30,12 @@ class Service(NamedTuple):
 class Cluster(NamedTuple):
     addressed: tuple[Service, ...]
     headless: tuple[Service, ...]
+    large: Service
+    """Headless, with LARGE endpoints: more than a datagram holds."""
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        return (*self.addressed, *self.headless, self.large)
 
 
 def make_cluster(services: int, endpoints: int) -> Cluster:
@@ -48,18 +52,16 @@ def make_cluster(services: int, endpoints: int) -> Cluster:
         return Service(f"service-{number:05}", f"team-{number % NAMESPACES:02}", address, pods)
 
     headless = tuple(make(number) for number in range(0, services, 10))
-    return Cluster(tuple(make(number) for number in range(services) if number % 10), headless)
+    addressed = tuple(make(number) for number in range(services) if number % 10)
+    pods = tuple(str(IPv4Address("10.192.0.1") + pod) for pod in range(LARGE))
+    return Cluster(addressed, headless, Service("large", "team-00", None, pods))
 
 
-def write_manifests(cluster: Cluster, folder: Path) -> None:
-    """One `kind: List` a namespace, as JSON, which is read faster than YAML."""
-    items: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for service in cluster.addressed + cluster.headless:
-        items[service.namespace] += manifests(service)
-    for name, objects in items.items():
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-        manifest = {"apiVersion": "v1", "kind": "List", "items": [namespace, *objects]}
-        (folder / f"{name}.json").write_text(json.dumps(manifest))
+def objects(cluster: Cluster) -> list[dict[str, Any]]:
+    """The Namespaces, Services and EndpointSlices, as an API server has them."""
+    names = dict.fromkeys(each.namespace for each in cluster.services)
+    namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names]
+    return [*namespaces, *(each for service in cluster.services for each in manifests(service))]
 
 
 def manifests(service: Service) -> list[dict[str, Any]]:
@@ -127,6 +129,10 @@ def ask_headless(cluster: Cluster, random: Random) -> Question:
     return Question(service.host, "A", records=len(service.endpoints))
 
 
+def ask_large(cluster: Cluster, _random: Random) -> Question:
+    return Question(cluster.large.host, "A", records=len(cluster.large.endpoints))
+
+
 def ask_reverse(cluster: Cluster, random: Random) -> Question:
     return Question(IPv4Address(random.choice(cluster.addressed).address).reverse_pointer, "PTR")
 
@@ -152,18 +158,44 @@ def ask_mix(cluster: Cluster, random: Random) -> Question:
 class Workload(NamedTuple):
     name: str
     ask: Callable[[Cluster, Random], Question]
-    dnsperf: tuple[str, ...] = ()
+    edns: bool = False
+    tcp: bool = False
+    """As a cache on each node asks: few connections, many queries on each before the first answer is there."""
+    forwards: bool = False
+    """Whether only servers can answer it that ask others."""
+    meanwhile: str = ""
+    """What happens in the cluster: `changes`, CHANGES of them each second, or `lists`, all is listed anew."""
+    is_steady: bool = False
+    """Whether it is asked at half the load too, to see how long answers take."""
 
+
+CHANGES = 100
 
 WORKLOADS = (
-    Workload("A", ask_address),
-    Workload("A+EDNS", ask_address, ("-e",)),
-    Workload("AAAA", ask_ipv6),
+    Workload("A", ask_address, is_steady=True),
+    Workload("A, EDNS", ask_address, edns=True),
+    Workload("AAAA, no data", ask_ipv6),
     Workload("NXDOMAIN", ask_search_list),
     Workload("SRV", ask_port),
-    Workload("headless A", ask_headless),
     Workload("PTR", ask_reverse),
-    Workload("mix", ask_mix),
-    Workload("cached", ask_cached),
-    Workload("uncached", ask_uncached),
+    Workload("headless A", ask_headless),
+    Workload("headless A, 250 endpoints, EDNS", ask_large, edns=True),
+    Workload("headless A, 250 endpoints, TCP", ask_large, tcp=True),
+    Workload("mix", ask_mix, is_steady=True),
+    Workload("mix, EDNS", ask_mix, edns=True),
+    Workload("mix, TCP pipelined", ask_mix, tcp=True),
+    Workload("mix, 100 changes/s", ask_mix, meanwhile="changes", is_steady=True),
+    Workload("mix, all listed anew", ask_mix, meanwhile="lists", is_steady=True),
+    Workload("cached external", ask_cached, forwards=True),
+    Workload("uncached external", ask_uncached, forwards=True),
 )
+
+
+def found(cluster: Cluster) -> list[Question]:
+    """What a server answers rightly once it knows the whole cluster, and not before."""
+    last = cluster.headless[-1]
+    return [
+        Question(cluster.addressed[-1].host, "A"),
+        Question(last.host, "A", records=len(last.endpoints)),
+        Question(f"missing.{cluster.addressed[0].namespace}.{ZONE}", "A", NXDOMAIN, records=0),
+    ]

@@ -1,0 +1,75 @@
+"""What is promised of speed, memory and start, as ratios within one run: kept or missed."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.benchmarks.report import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.benchmarks.report import Results
+
+OURS = "clusterdns"
+MEBIBYTES = 139e6 / (1 << 20)
+"""What CoreDNS 1.14 takes for 10,000 Services and 50,000 endpoints, as it was once measured: 139 MB."""
+
+
+class Budget(NamedTuple):
+    what: str
+    limit: float
+    measured: float | None
+    unit: str = "×"
+    is_least: bool = False
+    """Whether it is a least, not a most."""
+
+    @property
+    def verdict(self) -> str:
+        if self.measured is None:
+            return "not measured"
+        return "kept" if (self.measured >= self.limit) == self.is_least or self.measured == self.limit else "**missed**"
+
+
+def budgets(results: Results, growth: float | None) -> Iterator[Budget]:
+    """growth: what a query costs in a large cluster, in units of what it costs in a small one."""
+
+    def ours(workload: str, other: str) -> float | None:
+        return results.ratio((OURS, workload), (OURS, other))
+
+    yield Budget("cluster A, over the floor", 2.6, results.over_floor(OURS, "A"))
+    yield Budget("CoreDNS with cache 30, over ours, A", 3.5, _rival(results, "CoreDNS, cache 30"), is_least=True)
+    newest = _rival(results, "CoreDNS, newest Corefile")
+    yield Budget("CoreDNS with kubeadm's newest Corefile, over ours, A", 7, newest, is_least=True)
+    yield Budget("NXDOMAIN over a hit", 1.2, ours("NXDOMAIN", "A"))
+    yield Budget("NODATA over a hit", 1.2, ours("AAAA, no data", "A"))
+    yield Budget("EDNS over plain, A", 1.25, ours("A, EDNS", "A"))
+    yield Budget("EDNS over plain, mix", 1.25, ours("mix, EDNS", "mix"))
+    yield Budget("cached external over a hit", 2, ours("cached external", "A"))
+    yield Budget("A in a large cluster over a small one", 1.15, growth)
+    for workload in ("mix", "mix, 100 changes/s", "mix, all listed anew"):
+        yield Budget(f"p99.9 at half the load, {workload}", 5, results.p999(OURS, workload), "ms")
+    started = results.starts.get(OURS)
+    yield Budget("peak memory", MEBIBYTES, median(each.peak for each in started) if started else None, "MiB")
+    theirs = results.starts.get("CoreDNS, cache 30")
+    if theirs:
+        yield Budget("CoreDNS's peak memory", 0, median(each.peak for each in theirs), "MiB", is_least=True)
+    yield Budget("start to ready", 2, median(each.seconds for each in started) if started else None, "s")
+
+
+def _rival(results: Results, server: str) -> float | None:
+    return results.ratio((server, "A"), (OURS, "A"))
+
+
+def verdicts(found: list[Budget]) -> str:
+    rows = [
+        [
+            each.what,
+            f"{'least' if each.is_least else 'most'} {each.limit:.4g} {each.unit}",
+            "" if each.measured is None else f"{each.measured:.2f} {each.unit}",
+            each.verdict,
+        ]
+        for each in found
+    ]
+    return table(("budget", "limit", "measured", "verdict"), rows)
