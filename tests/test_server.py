@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clusterdns.server import CannotListen, Limits, Server, address_text
+from clusterdns.server import CannotListen, Limits, Server, address_text, batches
 from clusterdns.server.server import BEGUN, MESSAGES
 
 if TYPE_CHECKING:
@@ -433,6 +433,14 @@ class Datagrams:
                 self.received.append(self._socket.recv(65536))
 
 
+@pytest.fixture(params=["many a call", "one a call"])
+def system_calls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Linux, and as where there is no call for many datagrams at once."""
+    if request.param == "one a call":
+        monkeypatch.setattr(batches, "ARE_THERE", False)
+
+
+@pytest.mark.usefixtures("system_calls")
 class TestDatagrams:
     @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
     async def test_a_burst_is_answered_to_the_last(self, host: str) -> None:
@@ -444,6 +452,49 @@ class TestDatagrams:
             await until(lambda: len(client.received) == 500)
             assert client.received == [b"re: %d" % number for number in range(500)]
         await server.stop()
+
+    @pytest.mark.parametrize(("listening", "asked"), [("0.0.0.0", "127.0.0.7"), ("::", "::1"), (LOCAL, LOCAL)])
+    async def test_a_reply_comes_from_the_address_that_was_asked(self, listening: str, asked: str) -> None:
+        """Also where some get none, one is too long for its place, and one comes later."""
+
+        async def later(packet: bytes) -> bytes:
+            await asyncio.sleep(0)
+            return b"later " + packet
+
+        def respond(packet: bytes, client: tuple[Any, ...]) -> Any:
+            clients.append(client)
+            if packet == b"fault":
+                raise ValueError(packet)
+            if packet == b"soon":
+                return later(packet)
+            return {b"no": None, b"long": b"x" * 20_000}.get(packet, b"re: " + packet)
+
+        clients: list[tuple[Any, ...]] = []
+        faults: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context["exception"]))
+        server = Server(respond, respond, Limits())
+        ((_, port),) = await server.start([(listening, 0)])
+        try:
+            family = socket.AF_INET6 if ":" in asked else socket.AF_INET
+            with socket.socket(family, socket.SOCK_DGRAM) as client:
+                client.setblocking(False)
+                client.connect((asked, port))  # so it hears of nobody else
+                heard = []
+                for packet in (b"1", b"no", b"2", b"fault", b"soon", b"long", b"3", b"4"):
+                    client.send(packet)
+
+                def hear() -> bool:
+                    with suppress(BlockingIOError):
+                        heard.append(client.recv(30_000))
+                    return len(heard) == 6
+
+                await until(hear)
+                here = client.getsockname()
+        finally:
+            await server.stop()
+        assert sorted(heard) == sorted([b"re: 1", b"re: 2", b"re: 3", b"re: 4", b"later soon", b"x" * 20_000])
+        assert set(clients) == {here}
+        assert [str(each) for each in faults] == [str(b"fault")]
 
     async def test_silence_is_silence(self) -> None:
         async with serving() as port:
@@ -551,6 +602,7 @@ class TestStart:
             await server.start([("192.0.2.1", 5353)])
 
 
+@pytest.mark.usefixtures("system_calls")
 class TestStop:
     async def test_it_leaves_no_socket(self) -> None:
         before = open_sockets()
@@ -650,6 +702,7 @@ def test_addresses_as_text(host: str, text: str) -> None:
     assert address_text(host, 53) == text
 
 
+@pytest.mark.usefixtures("system_calls")
 class TestRepliesToCome:
     """What the responder can not say at once."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from clusterdns.server import batches
+from clusterdns.server.batches import SLOT, Ancillary, Batch
 from clusterdns.server.binding import leave
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ DRAIN = 64
 LAST_ROUNDS = 128
 """Rounds of that many which are still answered when a socket closes: more than a kernel's buffer holds."""
 
-LONGEST_DATAGRAM = 4096
+LONGEST_DATAGRAM = SLOT
 """A query that is longer is cut off, and so malformed."""
 
 
@@ -36,7 +38,9 @@ class Datagrams:
         wildcard = udp.getsockname()[0] in ("0.0.0.0", "::")
         if wildcard:
             _ask_for_destinations(udp)
-        self._answer_waiting = self._drain_any if wildcard else self._drain
+        self._batch = Batch(udp, DRAIN, with_destinations=wildcard) if batches.ARE_THERE else None
+        self._is_for_any = wildcard
+        self._answer_waiting = self._drain_batch if self._batch else self._drain_any if wildcard else self._drain
         loop.add_reader(udp, self._answer_waiting)
 
     def finish(self) -> None:
@@ -55,7 +59,7 @@ class Datagrams:
             if not self._answer_waiting():
                 return
 
-    def _send_later(self, reply: ToCome, client: Client, source: _Ancillary | None = None) -> None:
+    def _send_later(self, reply: ToCome, client: Client, source: Ancillary | None = None) -> None:
         def send(reply: bytes | None) -> None:
             if reply is not None:
                 with contextlib.suppress(OSError):  # UDP may lose a reply, and the socket may be closed by now
@@ -65,6 +69,32 @@ class Datagrams:
                         self._socket.sendmsg((reply,), source, 0, client)
 
         self._to_come.add(reply, send)
+
+    def _drain_batch(self) -> bool:
+        """As _drain, with two system calls for all."""
+        batch, respond = self._batch, self.respond
+        assert batch is not None  # noqa: S101 - it is called only where there is one
+        try:
+            queries = batch.receive()
+        except OSError:
+            return True  # what an earlier reply met on its way, such as an unreachable port
+        replies: dict[int, bytes] = {}
+        for at, (packet, client) in enumerate(queries):
+            try:
+                reply = respond(packet, client)
+            except Exception as fault:  # noqa: BLE001 - it is told, and the others are answered
+                self._loop.call_exception_handler({"message": "a fault while answering", "exception": fault})
+                continue
+            if isinstance(reply, bytes) and len(reply) <= SLOT:
+                replies[at] = reply
+            elif reply is not None:
+                later = reply if not isinstance(reply, bytes) else _at_once(reply)
+                self._send_later(later, client, _as_source(batch.source(at)) if self._is_for_any else None)
+        if replies:
+            if self._is_for_any:
+                batch.name_sources(len(queries))
+            batch.send(replies)
+        return len(queries) == DRAIN
 
     def _drain(self) -> bool:
         """Whether there may be more."""
@@ -107,11 +137,14 @@ class Datagrams:
         return True
 
 
+async def _at_once(reply: bytes) -> bytes:
+    return reply
+
+
 # A wildcard socket learns with each datagram which of our addresses it was sent to (ip(7), RFC 3542 section 4).
 
 _IP_PKTINFO = 8
 _DESTINATION_SPACE = socket.CMSG_SPACE(20)
-_Ancillary: TypeAlias = "list[tuple[int, int, bytes]]"
 
 
 def _ask_for_destinations(udp: socket.socket) -> None:
@@ -121,9 +154,9 @@ def _ask_for_destinations(udp: socket.socket) -> None:
         udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
 
-def _as_source(destination: _Ancillary) -> _Ancillary:
+def _as_source(destination: Ancillary) -> Ancillary:
     """Turn where a datagram came to into where the reply comes from; the interface is the routing table's choice."""
-    source: _Ancillary = []
+    source: Ancillary = []
     for level, kind, data in destination:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
             source.append((level, kind, bytes(4) + data[4:8] + bytes(4)))
