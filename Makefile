@@ -7,7 +7,7 @@ LISTEN := 127.0.0.1:1053
 # Modules are compiled once, as where they are installed, whatever the shell says: half of a start is that otherwise.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test check format bench clean
+.PHONY: run test check format bench soak fuzz clean
 
 run: .venv/installed  ## Serve config/example on 127.0.0.1:1053
 	@echo 'Try, in another terminal:  dig @$(firstword $(subst :, ,$(LISTEN))) -p $(lastword $(subst :, ,$(LISTEN))) alpaca-prod.default.svc.cluster.local'
@@ -33,6 +33,12 @@ bench: .venv/bench  ## Compare what a query costs with a C loop that only echoes
 	  { echo "make bench needs $$tool: apt-get install dnsperf gcc" >&2; exit 2; }; done
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+soak: .venv/developing  ## Load, changes, reloads and faults for MINUTES=5, by SEED=any; more with ARGS=--help
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fuzz: .venv/fuzz  ## Mutate what comes from outside, for SECONDS=60 a target; more with ARGS=--help
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with make PYTHON=…" >&2; exit 2; }
@@ -52,6 +58,10 @@ bench: .venv/bench  ## Compare what a query costs with a C loop that only echoes
 
 .venv/bench: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+.venv/fuzz: .venv/developing
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@touch $@
 
 clean:

@@ -40,11 +40,11 @@ class Running(NamedTuple):
 
     def peak_memory(self) -> float:
         """In MiB, of its first process."""
-        return _kilobytes(self.process.pid, "status", "VmHWM")
+        return kilobytes(self.process.pid, "status", "VmHWM")
 
     def memory(self) -> float:
         """In MiB, all processes together, what they share counted once (PSS, proc(5))."""
-        return sum(_kilobytes(each, "smaps_rollup", "Pss") for each in _family(self.process.pid))
+        return sum(kilobytes(each, "smaps_rollup", "Pss") for each in _family(self.process.pid))
 
 
 def packet(question: Question, *, edns: bool = False) -> bytes:
@@ -152,6 +152,6 @@ def _cpu(pid: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")  # its own, and that of children who ended: proc(5)
 
 
-def _kilobytes(pid: int, file: str, key: str) -> float:
+def kilobytes(pid: int, file: str, key: str) -> float:
     """In MiB."""
     return sum(map(int, re.findall(rf"^{key}:\s+(\d+) kB", _said(pid, file), re.MULTILINE))) / 1024

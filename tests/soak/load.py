@@ -1,0 +1,213 @@
+"""Clients that ask all the time, over UDP and TCP, and judge each reply."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+
+from tests.soak.world import ZONE, Truth
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+    from tests.soak.world import World
+
+PATIENCE = 3.0  # seconds until a query counts as lost
+MOST_AT_ONCE = 100  # queries; what is due besides, since the client was held up itself, is not asked
+MOST_TOLD = 20
+ELSEWHERE = "192.0.2.1"  # what the upstream says of every name
+
+
+class Seen:
+    """What was asked, and what was wrong with the replies."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self.lost: list[tuple[float, str]] = []
+        """When they were asked, by time.monotonic()."""
+
+    def note_wrong(self, text: str) -> None:
+        self.counts["wrong"] += 1
+        if len(self.wrong) < MOST_TOLD:
+            self.wrong.append(text)
+
+
+def query(truth: Truth, number: int, random: Random) -> dns.message.Message:
+    """With EDNS or without it."""
+    options = {"use_edns": 0, "payload": random.choice((512, 1232, 4096))} if random.random() < 0.5 else {}
+    made = dns.message.make_query(truth.name, truth.rtype, **options)
+    made.id = number
+    return made
+
+
+def fault(asked: dns.message.Message, reply: dns.message.Message, truth: Truth) -> str:
+    """What is wrong with a reply; empty if nothing is."""
+    if not asked.is_response(reply):
+        return "it is no response to the question"
+    rcode = dns.rcode.NOERROR if truth.exists else dns.rcode.NXDOMAIN
+    if reply.rcode() != rcode:
+        return f"{dns.rcode.to_text(reply.rcode())} in place of {dns.rcode.to_text(rcode)}"
+    rtype = dns.rdatatype.from_text(truth.rtype)
+    found = {each.to_text() for rrset in reply.answer if rrset.rdtype == rtype for each in rrset}
+    if reply.flags & dns.flags.TC:
+        return "" if found <= truth.records else f"{sorted(found - truth.records)} are not there"
+    return "" if found == truth.records else f"{sorted(found)} in place of {sorted(truth.records)}"
+
+
+class _Udp:
+    """A socket that is emptied at each wake-up: what the kernel drops for want of room would look lost."""
+
+    def __init__(self, port: int) -> None:
+        self.awaited: dict[int, asyncio.Future[bytes]] = {}
+        self._socket = socket.socket(type=socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self._socket.connect(("127.0.0.1", port))
+        asyncio.get_running_loop().add_reader(self._socket, self._read)
+
+    def ask(self, number: int, packet: bytes) -> asyncio.Future[bytes]:
+        waiting = self.awaited[number] = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(OSError):  # then it is lost
+            self._socket.send(packet)
+        return waiting
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # BlockingIOError, once it is empty
+            while True:
+                data = self._socket.recv(65535)
+                waiting = self.awaited.pop(int.from_bytes(data[:2], "big"), None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(data)
+
+
+class Load:
+    """Asks so many queries a second until it is cancelled. What has to be so at every moment is judged so."""
+
+    def __init__(self, port: int, world: World, seen: Seen, random: Random, rate: float) -> None:
+        self._port = port
+        self._world = world
+        self._seen = seen
+        self._random = random
+        self._rate = rate
+        self._still = world.truths_of_still()
+
+    async def over_udp(self) -> None:
+        udp, tasks = _Udp(self._port), set[asyncio.Task[None]]()
+        begun, asked = time.monotonic(), 0
+        try:
+            while True:
+                due = int((time.monotonic() - begun) * self._rate)
+                for number in range(max(asked, due - MOST_AT_ONCE), due):
+                    task = asyncio.create_task(self._ask(udp, number % 65536))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+                asked = due
+                await asyncio.sleep(0.01)
+        finally:
+            if tasks:
+                await asyncio.wait(tasks, timeout=2 * PATIENCE)
+            udp.close()
+
+    async def _ask(self, udp: _Udp, number: int) -> None:
+        truth, is_judged = self._next()
+        asked = query(truth, number, self._random)
+        at = time.monotonic()
+        waiting = udp.ask(number, asked.to_wire())
+        self._seen.counts["over UDP"] += 1
+        done, _ = await asyncio.wait([waiting], timeout=PATIENCE if is_judged else 2 * PATIENCE)
+        if done:
+            self._judge(asked, waiting.result(), truth, is_judged=is_judged)
+        else:
+            udp.awaited.pop(number, None)
+            self._seen.lost.append((at, f"{truth.name} {truth.rtype}"))
+
+    async def over_tcp(self) -> None:
+        """One connection after the other, each with some queries at once."""
+        while True:
+            try:
+                async with asyncio.timeout(PATIENCE + 5):
+                    await self._converse()
+            except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+                self._seen.counts["TCP connections that failed"] += 1
+                self._seen.lost.append((time.monotonic(), f"a TCP connection: {error!r}"))
+            await asyncio.sleep(0.05)
+
+    async def _converse(self) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            asked = {}
+            for number in range(self._random.randint(1, 20)):
+                truth = self._random.choice(self._still)
+                asked[number] = query(truth, number, self._random), truth
+            packets = [each.to_wire() for each, _ in asked.values()]
+            writer.write(b"".join(struct.pack("!H", len(each)) + each for each in packets))
+            for _ in range(len(asked)):
+                (length,) = struct.unpack("!H", await reader.readexactly(2))
+                data = await reader.readexactly(length)
+                message, truth = asked[int.from_bytes(data[:2], "big")]
+                self._seen.counts["over TCP"] += 1
+                self._judge(message, data, truth, is_judged=True)
+        finally:
+            writer.close()
+
+    def _next(self) -> tuple[Truth, bool]:
+        """A question, and whether its answer is known for certain at this moment."""
+        chance = self._random.random()
+        if chance < 0.6:
+            return self._random.choice(self._still), True
+        if chance < 0.85:
+            number = 1000 + self._random.randrange(self._world.most_moving)
+            return Truth(f"s{number}.team-{number % 5}.{ZONE}", "A", frozenset()), False
+        zone = "uncached.example.test." if chance < 0.9 else "example.test."
+        return Truth(f"h{self._random.randrange(2000)}.{zone}", "A", frozenset({ELSEWHERE})), False
+
+    def _judge(self, asked: dns.message.Message, data: bytes, truth: Truth, *, is_judged: bool) -> None:
+        try:
+            reply = dns.message.from_wire(data)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is wrong
+            self._seen.note_wrong(f"{truth.name} {truth.rtype}: it can not be read: {error!r}")
+            return
+        self._seen.counts[dns.rcode.to_text(reply.rcode())] += 1
+        wrong = fault(asked, reply, truth) if is_judged else "" if asked.is_response(reply) else "no response to it"
+        if wrong:
+            self._seen.note_wrong(f"{truth.name} {truth.rtype}: {wrong}")
+
+
+async def differences(port: int, truths: Sequence[Truth]) -> list[str]:
+    """All answers that are not what they have to be, over TCP, in one pipeline."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    found = []
+    try:
+        for start in range(0, len(truths), 100):
+            some = truths[start : start + 100]
+            asked = {}
+            for number, truth in enumerate(some):
+                asked[number] = dns.message.make_query(truth.name, truth.rtype, use_edns=0), truth
+                asked[number][0].id = number
+            packets = [each.to_wire() for each, _ in asked.values()]
+            writer.write(b"".join(struct.pack("!H", len(each)) + each for each in packets))
+            for _ in some:
+                (length,) = struct.unpack("!H", await reader.readexactly(2))
+                data = await reader.readexactly(length)
+                message, truth = asked[int.from_bytes(data[:2], "big")]
+                if wrong := fault(message, dns.message.from_wire(data), truth):
+                    found.append(f"{truth.name} {truth.rtype}: {wrong}")
+    finally:
+        writer.close()
+    return found
