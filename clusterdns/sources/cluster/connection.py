@@ -112,6 +112,8 @@ def _what_is_wrong(error: Exception) -> str:
 
     It may be quoted after a brace; and a plugin may have printed it before it failed.
     """
+    if isinstance(error, AttributeError | TypeError):  # the library took something else for a mapping or a list
+        return "it is not made as a kubeconfig file is"
     if of_a_plugin := _OF_A_PLUGIN.match(str(error)):
         return f"{of_a_plugin[0]}; what the command said is not shown, since there may be a token in it"
     return redacted(" ".join(str(error).partition("{")[0].split())) or type(error).__name__
