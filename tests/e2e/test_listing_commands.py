@@ -9,6 +9,7 @@ import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -324,6 +325,21 @@ def test_a_file_that_is_no_kubeconfig(tmp_path: Path) -> None:
         assert (ran.returncode, ran.stdout) == (2, "")
         assert ran.stderr.startswith(f"clusterdns: {tmp_path}/config: ")
         assert "object" not in ran.stderr.replace("Expected object", ""), ran.stderr
+
+
+@pytest.mark.parametrize("hidden", ["file", "folder"])
+def test_a_kubeconfig_that_may_not_be_read(hidden: str) -> None:
+    with TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        path = Path(folder) / "config"
+        path.write_text("")
+        Path(folder).chmod(0o755 if hidden == "file" else 0)
+        path.chmod(0)
+        others = ("setpriv", "--reuid", "65534", "--clear-groups") if os.geteuid() == 0 else ()
+        if others and run(*others, *COMMAND, "--version").returncode:
+            pytest.skip("nobody else may read this checkout, and root may read everything")
+        ran = run(*others, *COMMAND, "services", "--kubeconfig", path)
+        Path(folder).chmod(0o755)
+    assert (ran.returncode, ran.stderr) == (2, f"clusterdns: {path}: permission denied\n")
 
 
 class TestEnv:
