@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
@@ -29,6 +31,11 @@ WRONG_USE = 2
 INTERRUPTED = 130
 FAULT = 70
 """EX_SOFTWARE of sysexits.h, so that a fault is never taken for an answer."""
+UNWRITTEN = 74
+"""EX_IOERR of sysexits.h: what was to be printed is not."""
+UNREAD = 128 + 13
+"""What a shell says of a program that SIGPIPE ended: nobody reads its output, as behind `| head`. It is no "no"."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 _POD_MODES = ["disabled", "insecure", "verified"]
 
@@ -48,6 +55,29 @@ class _AsCoreDns(click.Group):
             if args[:1] == ["serve"] and not os.environ.get("CLUSTERDNS_LOG_FORMAT"):
                 args[1:1] = ["--log-format", "coredns"]  # its users' pipelines read that; what is given later overrides
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, click would make it an exit code 1, which is a "no"
+            if isinstance(error, BrokenPipeError):
+                _let_go_of_output()
+                raise SystemExit(UNREAD) from None
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                _let_go_of_output()
+                click.echo(f"clusterdns: the output can not be written: {os.strerror(error.errno).lower()}", err=True)
+                raise SystemExit(UNWRITTEN) from None
+            _tell_of_fault(error)
+
+
+def _let_go_of_output() -> None:
+    """Python would write at its end what it could not write now, and complain."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 @click.group(cls=_AsCoreDns, context_settings={"help_option_names": ["-h", "--help"]})
@@ -349,10 +379,14 @@ def _plain_words() -> Iterator[None]:
         _fail(*str(error).splitlines())
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
-    except Exception as error:  # a fault of ours; no traceback reaches a user
-        logging.getLogger("clusterdns").debug("the fault in full", exc_info=True)
-        click.echo(f"clusterdns: a fault in the program, please report it: {redacted(repr(error))}", err=True)
-        raise SystemExit(FAULT) from None
+    except Exception as error:  # noqa: BLE001 - a fault of ours; no traceback reaches a user
+        _tell_of_fault(error)
+
+
+def _tell_of_fault(error: Exception) -> NoReturn:
+    logging.getLogger("clusterdns").debug("the fault in full", exc_info=error)
+    click.echo(f"clusterdns: a fault in the program, please report it: {redacted(repr(error))}", err=True)
+    raise SystemExit(FAULT) from None
 
 
 def _fail(*lines: str) -> NoReturn:

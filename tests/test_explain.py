@@ -80,6 +80,17 @@ class TestBrokenSetups:
         story = await told(BROKEN / "other-namespace.yaml", "cart", "A", namespace="shop")
         assert (story.found, story.decided_by) == (True, "cart.shop.svc.cluster.local")
 
+    async def test_an_address_outside_of_the_cluster(self, tmp_path: Path) -> None:
+        (tmp_path / "a.yaml").write_text(
+            "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n"
+            "spec: {type: LoadBalancer, clusterIP: 10.96.0.9, ports: [{port: 80}]}\n"
+            "status: {loadBalancer: {ingress: [{ip: 203.0.113.7}]}}\n"
+        )
+        zones = ("example.org", "203.0.113.0/24")
+        story = await told(tmp_path, "203.0.113.7", "PTR", external_zone=zones)
+        said = "Service shop/web exists, LoadBalancer, ClusterIP 10.96.0.9; outside of the cluster it is at 203.0.113.7"
+        assert (story.found, story.cause.text) == (True, said)
+
 
 CLUSTER = """
 kind: Namespace

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -163,6 +164,20 @@ class TestRights:
             for verb in ("list", "watch")
         }
         assert not any(set(rule) - {"apiGroups", "resources", "verbs"} for rule in only(folder, "ClusterRole")["rules"])
+
+    @pytest.mark.parametrize("folder", FOLDERS)
+    def test_nodes_are_given_as_the_readme_says(self, folder, tmp_path):
+        (patch,) = re.findall(r"^patches:\n(?:[ ].*\n)+", (KUBERNETES / "README.md").read_text(), re.MULTILINE)
+        above = os.path.relpath(KUBERNETES / folder, tmp_path.resolve())
+        text = f"resources: [{above}]\n{patch}"
+        (tmp_path / "kustomization.yaml").write_text(text)
+        rules = [
+            each["rules"]
+            for each in yaml.safe_load_all(kubectl("kustomize", str(tmp_path)))
+            if each["kind"] == "ClusterRole"
+        ]
+        of_base = only(folder, "ClusterRole")["rules"]
+        assert rules == [[*of_base, {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}]]
 
     @pytest.mark.parametrize("folder", FOLDERS)
     def test_the_pods_have_them(self, folder):

@@ -404,6 +404,22 @@ class TestFollowing:
         listening.close()
         assert not [each for each in asyncio.all_tasks() - before if "clusterdns" in str(each)]
 
+    async def test_of_a_probe_that_is_not_run_it_says_so(self, tmp_path: Path) -> None:
+        """Or else nobody who asks why the pod is not ready would be told."""
+        manifests = (service(), pod({"readinessProbe": {"exec": {"command": ["true"]}}}, ip="127.0.0.1"))
+        (tmp_path / "a.json").write_bytes(b"".join(map(msgspec.json.encode, manifests)))
+        source = Manifests([tmp_path], CIDRS, probes=True)
+        source.load()
+        async with asyncio.timeout(20), aclosing(source.changes()) as changes:
+            first = asyncio.ensure_future(anext(changes))
+            while not source.failing():  # noqa: ASYNC110 - it makes no event
+                await asyncio.sleep(0.01)
+            barred = source.failing()["default", "web-0"]
+            first.cancel()
+            await asyncio.wait({first})
+        said = "not run, for want of its container; the Ready condition in the Pod's status counts"
+        assert (barred.probe, barred.outcome) == ("readinessProbe.exec", said)
+
     async def test_a_pod_that_comes_again_is_a_new_one(self, tmp_path: Path) -> None:
         """What was known of the former one does not make it ready."""
         listening = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)

@@ -30,7 +30,7 @@ def endpoints(
     """List the endpoints of each Service, or of the one called NAME.
 
     Those that are not ready have a column of their own: DNS does not tell of them, unless the Service says so. AGE is
-    the Service's.
+    the Service's. Only a running server probes the pods of manifests; with --manifests these are taken at their word.
 
     -o wide shows all of them. JSON and YAML are Endpoints, as the API had them before there were EndpointSlices.
 

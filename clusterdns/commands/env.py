@@ -77,6 +77,8 @@ def env(
     variables = _told_apart(environment(known, namespace, links=not no_links))
     if executes:
         _start(command, variables)
+    if export:
+        variables = _assignable(variables)
     for name, value in variables.items():
         click.echo(f"export {name}={shlex.quote(value)}" if export else f"{name}={value}")
 
@@ -100,6 +102,15 @@ def _told_apart(variables: Iterable[Variable]) -> dict[str, str]:
             click.echo(f"clusterdns: {text}", err=True)
         found[each.name] = each
     return {name: each.value for name, each in found.items()}
+
+
+def _assignable(variables: dict[str, str]) -> dict[str, str]:
+    """Those that a shell can have (POSIX: a name does not begin with a digit); one line would end its whole `eval`."""
+    beyond = [name for name in variables if name[0].isdigit()]
+    if beyond:
+        text = f"{', '.join(beyond)}: no shell has variables that begin with a digit, as they do in a pod; left out"
+        click.echo(f"clusterdns: {text}", err=True)
+    return {name: value for name, value in variables.items() if name not in beyond}
 
 
 def _start(command: tuple[str, ...], variables: dict[str, str]) -> None:

@@ -255,6 +255,11 @@ def _found(node: Node, known: Known) -> Finding:
             return causes.endpoint_found(
                 first.service, known.age(first.service.created), names.address_text(node.address)
             )
+        case AddressName(external_of=(first, *_)):
+            where = [names.address_text(node.address)]
+            return causes.found_outside(
+                first.service, known.age(first.service.created), where, at_nodes=first.is_at_nodes
+            )
         case PodName(address=address):
             checked = "a running pod has it" if node.zone.pods == "verified" else "nobody looked whether a pod has it"
             return causes.other_found(f"the name says the address {names.address_text(address)} itself; {checked}")

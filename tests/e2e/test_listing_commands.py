@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -19,7 +21,6 @@ from tests.followed import headless, namespace, service, slice_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from watching import Watching
 
@@ -317,6 +318,30 @@ def test_wrong_use(arguments: str, said: str) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", f"clusterdns: {said}\n")
 
 
+def test_a_file_that_is_no_kubeconfig(tmp_path: Path) -> None:
+    for text in ("hello\n", "- 1\n", "clusters: 5\ncontexts: x\nusers: y\ncurrent-context: a\n"):
+        (tmp_path / "config").write_text(text)
+        ran = run(*COMMAND, "services", "--kubeconfig", tmp_path / "config")
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert ran.stderr.startswith(f"clusterdns: {tmp_path}/config: ")
+        assert "object" not in ran.stderr.replace("Expected object", ""), ran.stderr
+
+
+@pytest.mark.parametrize("hidden", ["file", "folder"])
+def test_a_kubeconfig_that_may_not_be_read(hidden: str) -> None:
+    with TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        path = Path(folder) / "config"
+        path.write_text("")
+        Path(folder).chmod(0o755 if hidden == "file" else 0)
+        path.chmod(0)
+        others = ("setpriv", "--reuid", "65534", "--clear-groups") if os.geteuid() == 0 else ()
+        if others and run(*others, *COMMAND, "--version").returncode:
+            pytest.skip("nobody else may read this checkout, and root may read everything")
+        ran = run(*others, *COMMAND, "services", "--kubeconfig", path)
+        Path(folder).chmod(0o755)
+    assert (ran.returncode, ran.stderr) == (2, f"clusterdns: {path}: permission denied\n")
+
+
 class TestEnv:
     def test_for_people(self, origin: tuple[str, ...]) -> None:
         ran = run(*COMMAND, "env", "-n", "default", *origin)
@@ -340,6 +365,18 @@ class TestEnv:
             capture_output=True, text=True, check=True, env={},
         )  # fmt: skip
         assert told.stdout == "tcp://10.96.20.20:443 10.96.0.1 \n"
+
+    def test_names_that_no_shell_has(self, tmp_path: Path) -> None:
+        """One of them would end the `eval` of all."""
+        text = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {clusterIP: %s, ports: [{port: 80}]}\n"
+        both = "---\n".join(text % each for each in (("9lives", "10.96.0.1"), ("cat", "10.96.0.2")))
+        (tmp_path / "a.yaml").write_text(both)
+        assert "9LIVES_SERVICE_HOST=10.96.0.1\n" in run(*COMMAND, "env", "--manifests", tmp_path).stdout
+        ran = run(*COMMAND, "env", "--export", "--manifests", tmp_path)
+        assert ran.stderr.startswith("clusterdns: 9LIVES_SERVICE_HOST, 9LIVES_SERVICE_PORT, 9LIVES_PORT, ")
+        assert len(ran.stderr.splitlines()) == 1
+        told = run("sh", "-c", f'{ran.stdout}\necho "$CAT_SERVICE_HOST"')
+        assert (told.returncode, told.stdout, told.stderr) == (0, "10.96.0.2\n", "")
 
     def test_a_process_starts_with_them(self, origin: tuple[str, ...]) -> None:
         script = 'echo "$WEB_SERVICE_HOST $1 $2"; exit 7'
@@ -377,12 +414,36 @@ def test_names_are_completed(running: Running) -> None:
         assert ran.stdout.split() == [f"plain,{each}" for each in expected], ran
 
 
-def test_output_that_nobody_reads(running: Running) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("services", "-A"),
+        ("endpoints", "-A", "--watch"),
+        ("env",),
+        ("explain", "alpaca-prod"),
+        ("top", "--interval", "0.1"),
+    ],
+)
+def test_output_that_nobody_reads(running: Running, arguments: tuple[str, ...]) -> None:
+    """That is no "no", as behind `| head`: scripts must not take it for one."""
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write) as closed:
-        ran = subprocess.run(
-            [*COMMAND, "services", "-A", *running.options],
-            cwd=REPOSITORY, env=ENVIRONMENT, stdout=closed, stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
-    assert "Traceback" not in ran.stderr
+        ran = written_to(closed, *arguments, *running.options)
+    assert (ran.returncode, ran.stderr) == (141, "")
+
+
+def test_output_that_has_no_room(running: Running) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = written_to(full, "services", "-A", *running.options)
+    assert (ran.returncode, ran.stderr) == (
+        74,
+        "clusterdns: the output can not be written: no space left on device\n",
+    )
+
+
+def written_to(output: IO[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=REPOSITORY, env=ENVIRONMENT, stdout=output, stderr=subprocess.PIPE, text=True, check=False, timeout=30,
+    )  # fmt: skip

@@ -81,7 +81,11 @@ class Access(Struct, frozen=True):
     async def configuration(self) -> Configuration:
         """Read anew each time, because certificates and tokens are rotated. Raises NoCredentials."""
         found = Configuration(client_session_kwargs={"read_bufsize": PIECE})
-        if self.kubeconfig and not self.kubeconfig.is_file():
+        try:
+            is_missing = self.kubeconfig is not None and not self.kubeconfig.is_file()
+        except PermissionError as error:  # its folder is closed to us; the library would take it for missing
+            raise NoCredentials(f"{self.kubeconfig}: {_what_is_wrong(error)}") from error
+        if is_missing:
             raise NoCredentials(f"{self.kubeconfig}: no such file")
         try:
             if self.api_server:
@@ -95,6 +99,8 @@ class Access(Struct, frozen=True):
         except Exception as error:
             why = _what_is_wrong(error)
             if self.kubeconfig:
+                if isinstance(error, OSError) and error.filename not in (None, str(self.kubeconfig)):
+                    why = f"{error.filename}: {why}"  # such as of a token
                 raise NoCredentials(f"{self.kubeconfig}: {why}") from error
             hint = "nothing to serve: give --manifests PATH or --kubeconfig FILE, or run in a pod"
             raise NoCredentials(f"{hint} ({why})") from error
@@ -112,6 +118,10 @@ def _what_is_wrong(error: Exception) -> str:
 
     It may be quoted after a brace; and a plugin may have printed it before it failed.
     """
+    if isinstance(error, AttributeError | TypeError):  # the library took something else for a mapping or a list
+        return "it is not made as a kubeconfig file is"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
     if of_a_plugin := _OF_A_PLUGIN.match(str(error)):
         return f"{of_a_plugin[0]}; what the command said is not shown, since there may be a token in it"
     return redacted(" ".join(str(error).partition("{")[0].split())) or type(error).__name__

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
-from clusterdns.probes import HostNames, Probing
-from clusterdns.sources.manifests.upkeep import Observed
+from clusterdns.probes import HostNames, Probing, Readiness
+from clusterdns.sources.manifests.upkeep import NOT_RUN, Observed
 
 if TYPE_CHECKING:
     from clusterdns.objects import Key
-    from clusterdns.probes import Readiness
     from clusterdns.sources.manifests.whole import Whole
 
 
@@ -23,6 +23,7 @@ class Tending:
         self._is_resolved_anew = False
         self._changed: set[Key] = set()
         self._ready: dict[Key, bool] = {}
+        self._barred: dict[Key, Readiness] = {}
         self._names = HostNames(self._note_addresses)
         self._probing = Probing(self._names.addresses, self._note_readiness)
 
@@ -33,6 +34,11 @@ class Tending:
         probed = {key: each for key, each in watched.items() if each is not None}
         self._ready = {key: ready for key, ready in self._ready.items() if key in probed}
         self._probing.take(probed)
+        self._barred = {
+            key: self._barred.get(key) or Readiness(is_ready=False, since=time.time(), probe=field, outcome=NOT_RUN)
+            for key, each in whole.tended.items()
+            if self._probes and key in whole.made_of and (field := each.barred_by())
+        }
 
     def observed(self) -> Observed:
         return Observed(dict(self._names.found), dict(self._ready), self._probes)
@@ -45,9 +51,9 @@ class Tending:
         return changed, is_resolved_anew
 
     def failing(self) -> dict[Key, Readiness]:
-        """The pods that fail their probes, and what these said."""
+        """The pods that fail their probes, and what these said; and those whose probes are not ours to run."""
         found = ((key, self._probing.readiness(key)) for key, is_ready in self._ready.items() if not is_ready)
-        return {key: readiness for key, readiness in found if readiness is not None}
+        return {key: readiness for key, readiness in found if readiness is not None} | self._barred
 
     async def stop(self) -> None:
         await self._probing.stop()

@@ -44,6 +44,9 @@ BACKENDS = "clusterdns/backends"
 BACKEND_PROBE = "clusterdns/readiness-probe"
 """On such a Service: a readinessProbe for each of them, as YAML. They are not probed unless it is there."""
 
+NOT_RUN = "not run, for want of its container; the Ready condition in the Pod's status counts"
+"""What is said of a probe that is a command in a container, which is not ours to enter."""
+
 
 class Observed(Struct, frozen=True):
     """What is known of pods beside what their manifests say."""
@@ -68,7 +71,13 @@ class _Probed(Struct, frozen=True):
 
     @property
     def runs_commands(self) -> bool:
-        return any(each is not None and each.exec is not None for each in (self.startup, self.readiness))
+        return any(self.commands())
+
+    def commands(self) -> Iterator[str]:
+        """Which of its probes are commands."""
+        for name, probe in (("startupProbe", self.startup), ("readinessProbe", self.readiness)):
+            if probe is not None and probe.exec is not None:
+                yield f"{name}.exec"
 
 
 class Tended(Struct, frozen=True):
@@ -113,9 +122,14 @@ class Tended(Struct, frozen=True):
         if not self.containers or not observed.is_probed:
             said = self._says("Ready")
             return bool(self.host) and gates if said is None else said
-        if any(each.runs_commands for each in self.containers) and not self.pod.is_ready:
+        if self.barred_by():
             return False
         return gates and observed.ready.get(self.pod.key, self.pod.is_ready)
+
+    def barred_by(self) -> str:
+        """The probe that is a command, so that the pod, whose manifest does not call it ready, can not become so."""
+        commands = (command for each in self.containers for command in each.commands())
+        return "" if self.pod.is_ready else next(commands, "")
 
     def _says(self, condition: str) -> bool | None:
         return next((c.status == "True" for c in self.pod.status.conditions or () if c.type == condition), None)
@@ -196,12 +210,10 @@ def tended_pod(value: Any, pod: Pod) -> tuple[Tended, ...]:
 
 
 def commands(tended: Tended) -> Iterator[tuple[str, str]]:
-    """The fields of probes that are commands in a container, which is not ours to enter; and what to say of each."""
+    """The fields of probes that are commands, and what to say of each."""
     for each in tended.containers:
-        for name, probe in (("startupProbe", each.startup), ("readinessProbe", each.readiness)):
-            if probe is not None and probe.exec is not None:
-                reason = f"{tended.called}: container {each.name}: {name}.exec is not run, for want of its container"
-                yield f"{each.field}.{name}.exec", f"{reason}; the Ready condition in the Pod's status counts"
+        for command in each.commands():
+            yield f"{each.field}.{command}", f"{tended.called}: container {each.name}: {command} is {NOT_RUN}"
 
 
 def backends(value: Any, service: Service) -> tuple[Tended, ...]:
