@@ -145,6 +145,19 @@ async def client(api: ApiServer) -> AsyncIterator[Client]:
         yield made
 
 
+class TestDiscovery:
+    @pytest.mark.parametrize(
+        ("path", "version", "name"),
+        [("/apis/discovery.k8s.io/v1", "discovery.k8s.io/v1", "endpointslices"), ("/api/v1", "v1", "services")],
+    )
+    async def test_a_group_tells_of_its_resources(self, path: str, version: str, name: str) -> None:
+        """CoreDNS asks before it watches slices: without an answer it takes a cluster for one of old."""
+        async with ApiServer() as api, aiohttp.ClientSession() as client, client.get(f"{api.url}{path}") as reply:
+            told = await reply.json()
+        assert (told["kind"], told["groupVersion"]) == ("APIResourceList", version)
+        assert name in [each["name"] for each in told["resources"]]
+
+
 class TestListsAsRecorded:
     @pytest.mark.parametrize("name", ["services-list", "endpointslices-list", "namespaces-list"])
     async def test_byte_for_byte(self, api: ApiServer, client: Client, name: str) -> None:

@@ -34,7 +34,7 @@ class TestFindings:
         with pytest.raises(AssertionError):
             with_hypothesis(Target("frail", check, [b"a\xffb"]), 20, tmp_path)
         (kept,) = tmp_path.iterdir()
-        assert kept.read_bytes() == b"\xff"
+        assert b"\xff" in kept.read_bytes()
 
     def test_a_row_says_how_much_was_tried(self, tmp_path: Path) -> None:
         row, is_well = fuzz("names", "hypothesis", 0.5, tmp_path / "names")

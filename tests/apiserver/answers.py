@@ -17,7 +17,7 @@ from aiohttp import web
 
 from tests.apiserver import options
 from tests.apiserver.listing import make_list
-from tests.apiserver.shapes import RESOURCES, Resource, go_json
+from tests.apiserver.shapes import RESOURCES, Resource, discovery, go_json
 from tests.apiserver.statuses import Failure, method_not_allowed, not_found
 from tests.apiserver.watching import Fate, Watch, WatchList
 
@@ -110,6 +110,8 @@ class Answers:
         if request.path == "/version":
             version = {"major": "1", "minor": "36", "gitVersion": "v1.36.0", "platform": "linux/amd64"}
             return web.Response(body=go_json(version), headers={"Content-Type": "application/json"})
+        if known := discovery(request.path):
+            return web.Response(body=go_json(known), headers={"Content-Type": "application/json"})
         resource, namespace, name = _route(request.path)
         kind = "get" if name else "watch" if options.is_true(request.query.get("watch", "")) else "list"
         asked = Asked(

@@ -187,3 +187,22 @@ def go_json(value: Any) -> bytes:
     for each in "<>&\u2028\u2029":
         text = text.replace(each, f"\\u{ord(each):04x}")
     return text.encode()
+
+
+def discovery(path: str) -> dict[str, Any] | None:
+    """What a group's path tells of its resources: some clients, CoreDNS among them, look there before they watch."""
+    found = [each for each in RESOURCES.values() if each.prefix == path.rstrip("/")]
+    if not found:
+        return None
+    resources = [
+        {
+            "name": each.name,
+            "singularName": each.kind.lower(),
+            "namespaced": each.is_namespaced,
+            "kind": each.kind,
+            "verbs": ["get", "list", "watch"],
+        }
+        for each in found
+    ]
+    group_version = found[0].api_version
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}

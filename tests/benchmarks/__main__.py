@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -32,7 +33,7 @@ from tests.benchmarks.running import Failed, Running, ask, free_port, is_right, 
 from tests.benchmarks.workloads import WORKLOADS, Cluster, Question, Workload, found, make_cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 QUESTIONS = 20_000  # in each workload's file, which is read again and again
 SAMPLE = 50  # questions of each workload whose answers are checked before it is measured
@@ -56,12 +57,20 @@ class Bench(NamedTuple):
                 memory = target.memory()
                 for each in asked[:1] if rival.is_floor else asked:
                     if rival.is_floor or _can(rival, each.workload):
-                        self._ask(rival, target, feed, each, number)
+                        about = f"{rival.name}, {each.workload.name}"
+                        self.attempt(about, partial(self._ask, rival, target, feed, each, number))
                 if not rival.is_floor:
                     start = Start(target.ready_in, memory, max(target.peak_memory(), target.memory()))
                     self.results.starts[rival.name].append(start)
         except Failed as failure:
             self.results.faults[f"{rival.name}: {failure}"] = None
+
+    def attempt(self, what: str, measured: Callable[[], None]) -> None:
+        """What fails is noted, and what comes after it is measured nevertheless."""
+        try:
+            measured()
+        except Failed as failure:
+            self.results.faults[f"{what}: {failure}"] = None
 
     @contextmanager
     def started(self, rival: Rival, cluster: Cluster, feed: Feed, cores: Sequence[int]) -> Iterator[Running]:
@@ -109,34 +118,48 @@ def rounds(bench: Bench) -> None:
         if each.path() is None:
             bench.results.absent[each.name] = f"no {each.program} is installed"
     asked = _written(bench, cluster, args.workload)
-    say(f"an API server is given {args.services:,} Services and {args.endpoints:,} endpoints")
-    with feed(cluster) as source:
+    say(f"an API server is given {args.services:,} Services, {args.endpoints:,} endpoints and {args.pods:,} pods")
+    with feed(cluster, args.pods) as source:
         for number in range(args.rounds):
             for rival in rivals:
                 if rival.path() is not None:
                     bench.ask_all(rival, cluster, source, asked, number)
 
 
-def sizes(bench: Bench) -> list[tuple[int, float]]:
-    """What an A query costs in clusters of each size: services, and microseconds. Small and large take turns."""
-    own = next(each for each in RIVALS if each.name == "clusterdns")
-    costs: dict[int, list[float]] = {each: [] for each in bench.args.sizes}
+class Size(NamedTuple):
+    """One round in a cluster of so many services: what an A query costs in microseconds, and how it was to start."""
+
+    services: int
+    cost: float
+    start: Start
+
+
+def sizes(bench: Bench) -> list[list[Size]]:
+    """By round: clusters of each size, one after the other."""
+    own, args, measured = next(each for each in RIVALS if each.name == "clusterdns"), bench.args, list[list[Size]]()
     with ExitStack() as stack:
         made = []
-        for services in costs:
+        for services in args.sizes:
             cluster = make_cluster(services, services * 5)
-            aside = bench._replace(folder=Path(tempfile.mkdtemp(dir=bench.folder)))
-            made.append((services, cluster, stack.enter_context(feed(cluster)), *_written(aside, cluster, ["A"])))
-        for number in range(bench.args.rounds):
+            made.append((services, cluster, stack.enter_context(feed(cluster)), *_written(bench, cluster, ["A"])))
+        for number in range(args.rounds if made else 0):
+            measured.append([])
             for services, cluster, source, asked in made:
-                say(f"round {number + 1} of {bench.args.rounds}: clusterdns, A, {services:,} Services")
+                say(f"round {number + 1} of {args.rounds}: clusterdns, A, {services:,} Services")
                 with bench.started(own, cluster, source, bench.cores[-1:]) as target:
+                    memory, start = target.memory(), target.ready_in
                     run = measure(
-                        target, asked, seconds=bench.args.seconds, outstanding=bench.args.outstanding, steady=False,
+                        target, asked, seconds=args.seconds, outstanding=args.outstanding, steady=False,
                         folder=bench.folder,
                     )  # fmt: skip
-                    costs[services].append(run.cost)
-    return [(services, median(found)) for services, found in costs.items()]
+                    measured[-1].append(Size(services, run.cost, Start(start, memory, target.peak_memory())))
+    return measured
+
+
+def growth(grown: list[list[Size]]) -> float | None:
+    """What a query costs in the largest cluster, in units of the smallest: the median of the rounds."""
+    ratios = [each[-1].cost / each[0].cost for each in grown if len(each) > 1]
+    return median(ratios) if ratios else None
 
 
 def workers(bench: Bench) -> list[list[str]]:
@@ -215,7 +238,7 @@ def arguments() -> argparse.Namespace:
     add("--plot", type=Path, metavar="FILE.svg", help="draw the figures there")
     args = parser.parse_args()
     if args.quick:
-        args.rounds, args.seconds, args.sizes = 1, 1, ()
+        args.rounds, args.seconds, args.sizes, args.pods = 1, 1, (), 0
     if args.services < 10 or args.endpoints < args.services or any(each < 10 for each in args.sizes):
         parser.error("there must be 10 services or more, and an endpoint or more for each")
     if min(args.rounds, args.seconds, args.outstanding) < 1:
@@ -258,16 +281,17 @@ def main() -> int:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) == 1:
         say("there is only one core: who asks and who answers take turns on it, and the figures say little")
-    machine, results, grown, shared = Machine(cores), Results(), [], []
+    machine, results = Machine(cores), Results()
+    grown: list[list[Size]] = []
+    shared: list[list[str]] = []
     os.sched_setaffinity(0, cores[:1])  # dnsperf, the API server and the upstream inherit it
     with tempfile.TemporaryDirectory(prefix="clusterdns-bench-") as name, upstream(Path(name)) as port:
         bench = Bench(args, Path(name), cores, port, results, Random(1))
-        rounds(bench)
-        try:
-            grown = sizes(bench)
-            shared = [] if args.quick else workers(bench)
-        except Failed as failure:
-            results.faults[str(failure)] = None
+        bench.attempt("the servers", partial(rounds, bench))
+        if not (args.server or args.workload):
+            bench.attempt("sizes", lambda: grown.extend(sizes(bench)))
+        if not (args.server or args.workload or args.quick):
+            bench.attempt("workers", lambda: shared.extend(workers(bench)))
     text = "\n\n".join(filter(None, tables(args, machine, results, grown, shared)))
     print(text)
     if args.output:
@@ -281,23 +305,31 @@ def tables(
     args: argparse.Namespace,
     machine: Machine,
     results: Results,
-    grown: list[tuple[int, float]],
+    grown: list[list[Size]],
     shared: list[list[str]],
 ) -> Iterator[str]:
     yield (
-        f"{args.services:,} Services, {args.endpoints:,} endpoints; medians of {args.rounds} rounds of"
+        f"{args.services:,} Services, {args.endpoints:,} endpoints, {args.pods:,} pods, which are not"
+        f" asked for where pod names are not verified; medians of {args.rounds} rounds of"
         f" {args.seconds} s, {args.outstanding} queries in flight; times of answers at half the load.\n{machine.told()}"
     )
     yield report.queries(results)
     yield report.starts(results)
     if grown:
-        rows = [[f"{services:,}", "A", f"{cost:.2f}", f"{cost / grown[0][1]:.2f}"] for services, cost in grown]
-        yield report.table(("Services", "workload", "CPU µs/query", "× the smallest"), rows)
+        rows = []
+        for column in zip(*grown, strict=True):
+            costs, begun = [each.cost for each in column], [each.start for each in column]
+            rows.append([
+                f"{column[0].services:,}", "A", f"{median(costs):.2f}", f"{median(s.seconds for s in begun):.2f} s",
+                f"{median(s.memory for s in begun):.0f} MiB", f"{median(s.peak for s in begun):.0f} MiB",
+            ])  # fmt: skip
+        titles = ("Services", "workload", "CPU µs/query", "start to ready", "memory then", "peak memory")
+        yield report.table(titles, rows)
     if shared:
+        yield "Both processors are shared with who asks:"
         titles = ("processes that answer", "workload", "CPU µs/query", "queries/s", "lost", "memory (PSS)")
         yield report.table(titles, shared)
-    growth = grown[-1][1] / grown[0][1] if len(grown) > 1 else None
-    yield verdicts(list(budgets(results, growth)))
+    yield verdicts(list(budgets(results, growth(grown))))
     yield report.remarks(results)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
 
 from tests.apiserver.process import Process
-from tests.benchmarks.workloads import CHANGES, manifests, objects
+from tests.benchmarks.running import Failed
+from tests.benchmarks.workloads import CHANGES, manifests, objects, pods
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from tests.benchmarks.workloads import Cluster, Service
 
 AT_ONCE = 500  # objects in one request
+AT_A_TIME = 10  # changes in one request
+ENOUGH = 0.8  # of the changes that shall be made each second
 BETWEEN_LISTS = 2.0  # seconds
 
 
@@ -29,26 +35,31 @@ class Feed:
 
     @contextmanager
     def meanwhile(self, what: str) -> Iterator[None]:
-        """Let this happen until the block is left: nothing, `changes`, or `lists`."""
+        """Let this happen until the block is left: nothing, `changes`, or `lists`. Raises Failed if it did not."""
         if not what:
             yield
             return
         over = threading.Event()
-        happening = threading.Thread(target=self._change if what == "changes" else self._expire, args=(over,))
-        happening.start()
-        try:
-            yield
-        finally:
-            over.set()
-            happening.join()
+        with ThreadPoolExecutor(1) as pool:
+            happening = pool.submit(self._change if what == "changes" else self._expire, over)
+            try:
+                yield
+            finally:
+                over.set()
+                error = happening.exception()
+        if error is not None:
+            raise Failed(f"the API server: {error}")
 
     def _change(self, over: threading.Event) -> None:
-        """Another endpoint of a service each time, CHANGES a second, ten in one request."""
+        """Another endpoint of a service each time, CHANGES a second, AT_A_TIME in one request."""
         services, number, begun = self._cluster.addressed, 0, time.monotonic()
         while not over.wait(max(0.0, begun + number / CHANGES - time.monotonic())):
-            made = [_changed(services[each % len(services)], each) for each in range(number, number + 10)]
-            self._process.call("put", *made)
-            number += 10
+            some = range(number, number + AT_A_TIME)
+            self._process.call("put", *(_changed(services[each % len(services)], each) for each in some))
+            number += AT_A_TIME
+        reached = number / (time.monotonic() - begun)
+        if reached < ENOUGH * CHANGES:
+            raise Failed(f"only {reached:.0f} changes/s in place of {CHANGES}")
 
     def _expire(self, over: threading.Event) -> None:
         """What all watches were at is forgotten, so that everything has to be listed anew."""
@@ -64,9 +75,13 @@ def _changed(service: Service, number: int) -> dict[str, Any]:
 
 
 @contextmanager
-def feed(cluster: Cluster) -> Iterator[Feed]:
-    with Process() as process:
-        all_of_it = objects(cluster)
-        for start in range(0, len(all_of_it), AT_ONCE):
-            process.call("put", *all_of_it[start : start + AT_ONCE])
-        yield Feed(process, cluster)
+def feed(cluster: Cluster, number_of_pods: int = 0) -> Iterator[Feed]:
+    """Raises Failed."""
+    try:
+        with Process() as process:
+            left = chain(objects(cluster), pods(number_of_pods))
+            while some := list(islice(left, AT_ONCE)):
+                process.call("put", *some)
+            yield Feed(process, cluster)
+    except (AssertionError, URLError) as error:
+        raise Failed(f"the API server: {error}") from error

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from random import Random
 
 ZONE = "svc.cluster.local"
@@ -184,11 +184,21 @@ WORKLOADS = (
     Workload("mix", ask_mix, is_steady=True),
     Workload("mix, EDNS", ask_mix, edns=True),
     Workload("mix, TCP pipelined", ask_mix, tcp=True),
+    Workload("A, 100 changes/s", ask_address, meanwhile="changes", is_steady=True),
     Workload("mix, 100 changes/s", ask_mix, meanwhile="changes", is_steady=True),
     Workload("mix, all listed anew", ask_mix, meanwhile="lists", is_steady=True),
     Workload("cached external", ask_cached, forwards=True),
     Workload("uncached external", ask_uncached, forwards=True),
 )
+
+
+def pods(number: int) -> Iterator[dict[str, Any]]:
+    """Running pods: what an API server has besides. Who need not know them does not ask for them."""
+    for each in range(number):
+        metadata = {"name": f"pod-{each:06}", "namespace": f"team-{each % NAMESPACES:02}", "labels": {"app": "pod"}}
+        status = {"phase": "Running", "podIP": str(IPv4Address("10.128.0.1") + each)}
+        spec = {"containers": [{"name": "main", "image": "example.org/main:1"}], "nodeName": "node-1"}
+        yield {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
 
 
 def found(cluster: Cluster) -> list[Question]:
