@@ -221,6 +221,7 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--services", type=int, default=10_000, metavar="N", help="a tenth of them headless (%(default)s)")
     add("--endpoints", type=int, default=50_000, metavar="N", help="of all services together (%(default)s)")
+    add("--pods", type=int, default=150_000, metavar="N", help="that the API server has besides (%(default)s)")
     add(
         "--sizes",
         type=_sizes,
