@@ -11,7 +11,7 @@ import pytest
 
 from tests.benchmarks.budgets import Budget, budgets, verdicts
 from tests.benchmarks.measuring import Run, Steady, write
-from tests.benchmarks.report import Results, Start, queries, remarks, starts
+from tests.benchmarks.report import Results, Start, matrix, queries, remarks, starts
 from tests.benchmarks.rivals import RIVALS, Rival, Site, compiled
 from tests.benchmarks.running import Failed, ask, free_port, is_right, serving
 from tests.benchmarks.workloads import WORKLOADS, Question, found, make_cluster, objects
@@ -59,6 +59,11 @@ class TestResults:
             "| mix | clusterdns | 9.00 | 9.00 to 9.00 | 2.25 | 500,000 | 0 | 1,000 | 0.10 | 0.20 | 5.50 |"
             in queries(results)
         )
+        assert matrix(results).splitlines()[2:] == [
+            "| A | 10.0 | 30.0 |",
+            "| A, EDNS | 10.0 | – |",
+            "| mix | 9.0 | – |",
+        ]
         assert "| clusterdns |  | 1.50 s | 90 MiB | 100 MiB |" in starts(results)
         assert remarks(results) == "Not measured: NSD (no nsd is installed).\n\n**Wrong:** unbound: it ended."
 

@@ -23,6 +23,7 @@ from tests.apiserver.watching import WatchList
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.apiserver", description="An API server for tests.")
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--admin-port", type=int, default=0)
     parser.add_argument("--objects", type=Path, action="append", default=[], help="a YAML file, or a folder of them")
@@ -68,6 +69,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         tokens = {token: user or "system:serviceaccount:kube-system:clusterdns" for token, _, user in pairs}
     authority = Authority(arguments.tls) if arguments.tls else None
     api = ApiServer(
+        host=arguments.host,
         port=arguments.port,
         tokens=tokens,
         authority=authority,

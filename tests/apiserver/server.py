@@ -31,6 +31,7 @@ class ApiServer:
     def __init__(
         self,
         *,
+        host: str = "127.0.0.1",
         port: int = 0,
         tokens: Mapping[str, str] | None = None,
         authority: Authority | None = None,
@@ -38,6 +39,7 @@ class ApiServer:
         window: int = 1000,
         **settings: Any,
     ) -> None:
+        self.host = host
         self.port = port
         self.store = Store(version=version, window=window)
         self.access = Access(tokens)
@@ -67,7 +69,7 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self._context else 'http'}://{self.host}:{self.port}"
 
     async def listen(self) -> None:
         """Take connections, on the same port as before."""
@@ -75,7 +77,7 @@ class ApiServer:
             loop = asyncio.get_running_loop()
             server = self._runner.server
             assert server is not None
-            self._listener = await loop.create_server(server, "127.0.0.1", self.port, ssl=self._context, backlog=512)
+            self._listener = await loop.create_server(server, self.host, self.port, ssl=self._context, backlog=512)
             self._answers.is_ending = False
             self.port = self._listener.sockets[0].getsockname()[1]
 

@@ -314,6 +314,7 @@ def tables(
         f" asked for where pod names are not verified; medians of {args.rounds} rounds of"
         f" {args.seconds} s, {args.outstanding} queries in flight; times of answers at half the load.\n{machine.told()}"
     )
+    yield report.matrix(results)
     yield report.queries(results)
     yield report.starts(results)
     if grown:

@@ -77,6 +77,15 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def matrix(results: Results) -> str:
+    """The CPU time of an answer in microseconds: workloads below each other, servers side by side."""
+    lines = ["| CPU µs/query | " + " | ".join(results.servers) + " |", "|---" + "|--:" * len(results.servers) + "|"]
+    for workload in results.workloads:
+        costs = [results.cost(server, workload) for server in results.servers]
+        lines.append(_row([workload, *("–" if each is None else f"{each:.1f}" for each in costs)]))
+    return "\n".join(lines)
+
+
 def queries(results: Results) -> str:
     """Each server's figures for each workload."""
     titles = ("workload", "server", "CPU µs/query", "least to most", "× floor", "queries/s", "lost")
