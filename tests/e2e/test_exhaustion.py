@@ -130,20 +130,20 @@ class TestDescriptorsThatAreUsedUp:
 
 class TestMemoryThatHasALimit:
     def test_a_cache_that_fills_stays_within_its_bounds(self, serve: Serve, upstream: int, tmp_path: Path) -> None:
-        """30,000 names that nobody has asked before; a process that may not have 64 MiB more than it began with."""
+        """10,000 names that nobody has asked before; a process that may not have 48 MiB more than it began with."""
         configuration = tmp_path / "clusterdns.yaml"
-        configuration.write_text("cache: {entries: 20000, bytes: 8000000}\n")
+        configuration.write_text("cache: {entries: 5000, bytes: 2000000}\n")
         server = serve("--config", configuration, "--manifests", EXAMPLE, "--upstream", f"127.0.0.1:{upstream}")
         process = server.process.pid
         begun = int(Path(f"/proc/{process}/statm").read_text().split()[0]) * resource.getpagesize()
-        limit = begun + (64 << 20)
+        limit = begun + (48 << 20)
         resource.prlimit(process, resource.RLIMIT_AS, (limit, limit))
         query = dns.message.make_query("h00000.example.test", "A").to_wire()
         at = query.index(b"h00000")
         with socket.socket(type=socket.SOCK_DGRAM) as client:
             client.connect(("127.0.0.1", server.port))
             client.settimeout(DEADLINE)
-            for start in range(0, 30_000, 50):
+            for start in range(0, 10_000, 50):
                 for number in range(start, start + 50):
                     client.send(number.to_bytes(2, "big") + query[2:at] + b"h%05d" % number + query[at + 6 :])
                 heard = [client.recv(4096) for _ in range(50)]
