@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - asyncio imports it with the first thread, when no descriptor may be left
 import contextlib
 import gc
 import logging

@@ -36,12 +36,16 @@ def api() -> Iterator[Process]:
         yield started
 
 
+def descriptors(process: int) -> int:
+    return len(list(Path(f"/proc/{process}/fd").iterdir()))
+
+
 def settled(process: int) -> int:
     """How many descriptors it has, once all is open that a start opens, such as who watches files."""
     seen: list[int] = []
 
     def is_settled() -> bool:
-        seen.append(len(list(Path(f"/proc/{process}/fd").iterdir())))
+        seen.append(descriptors(process))
         return len(seen) > 150 and len(set(seen[-100:])) == 1
 
     eventually(is_settled, "the same descriptors for a while")
@@ -105,11 +109,9 @@ class TestADiskThatIsFull:
 
 
 class TestDescriptorsThatAreUsedUp:
-    def test_datagrams_are_answered_and_connections_again_later(self, serve: Serve) -> None:
-        server = ready(serve("--manifests", EXAMPLE))
-        process = server.process.pid
-        used = settled(process)
-        resource.prlimit(process, resource.RLIMIT_NOFILE, (used + 8, used + 8))
+    def exhaust(self, server: Serving, used: int) -> None:
+        """More clients than it may have descriptors, and then none."""
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used + 8, used + 8))
         with ExitStack() as stack:
             for _ in range(60):
                 client = stack.enter_context(socket.socket())
@@ -117,15 +119,24 @@ class TestDescriptorsThatAreUsedUp:
                 client.connect(("127.0.0.1", server.port))
             for _ in range(20):
                 assert server.answers(ALPACA) == ["10.96.78.232"]
+        eventually(lambda: over_tcp(server), "a connection")
 
-        def over_tcp() -> bool:
-            try:
-                query = dns.message.make_query(ALPACA, "A")
-                return bool(dns.query.tcp(query, "127.0.0.1", port=server.port, timeout=1).answer)
-            except (OSError, EOFError, dns.exception.Timeout):
-                return False
+    def test_datagrams_are_answered_and_connections_again_later(self, serve: Serve) -> None:
+        server = ready(serve("--manifests", EXAMPLE))
+        self.exhaust(server, settled(server.process.pid))
 
-        eventually(over_tcp, "a connection")
+    def test_from_the_first_moment_on(self, serve: Serve) -> None:
+        """What is imported late needs a descriptor too."""
+        server = serve("--manifests", EXAMPLE)
+        self.exhaust(server, descriptors(server.process.pid))
+
+
+def over_tcp(server: Serving) -> bool:
+    query = dns.message.make_query(ALPACA, "A")
+    try:
+        return bool(dns.query.tcp(query, "127.0.0.1", port=server.port, timeout=1).answer)
+    except (OSError, EOFError, dns.exception.Timeout):
+        return False
 
 
 class TestMemoryThatHasALimit:
