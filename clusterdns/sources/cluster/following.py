@@ -171,6 +171,8 @@ class Following:
         """Of the list that comes in: what has changed after all that the watches have told."""
         self._missed: dict[Key, None] = {}
         """Of the same: what differs, and is no news."""
+        self._met = 0
+        """Of the same: how many of its objects are known by their keys."""
         self._is_doubtful = False
         """Whether the connection was lost, so that the API server may have come back with an older state."""
         self._streams_lists = True
@@ -331,6 +333,7 @@ class Following:
             elif line.type == "DELETED":
                 key = self._object.decode(line.object).key
                 current.pop(key, None)
+                self._met = 0  # in a list it may have been one of those
                 events.append(Gone(self._resource.kind, key))
             if self._listing is None:
                 self._version = body.metadata.resource_version or self._version
@@ -357,18 +360,21 @@ class Following:
         yield Heard(self._complete(page.metadata.resource_version))
 
     def _begin_list(self) -> None:
-        self._listing, self._news, self._missed = {}, set(), {}
+        self._listing, self._news, self._missed, self._met = {}, set(), {}, 0
         self._tells_all, self._is_apart = self._is_apart, True
 
     def _listed(self, raw: Raw) -> list[Event]:
         """Take in an object of a list; what there is to tell of it."""
         assert self._listing is not None  # noqa: S101 - only those ask that have begun a list
         new = self._decoded(raw)
-        self._listing[new.key] = new
-        if self._known.get(new.key) is new:
+        key = new.key
+        known = self._known.get(key)
+        self._met += known is not None and key not in self._listing
+        self._listing[key] = new
+        if known is new:
             return [Put(new)] if self._tells_all else []
-        if self._version and not self._is_news(new.key, self._body.decode(raw).metadata):
-            self._missed[new.key] = None
+        if self._version and not self._is_news(key, self._body.decode(raw).metadata):
+            self._missed[key] = None
         return [Put(new)]
 
     def _decoded(self, raw: Raw) -> KubernetesObject:
@@ -411,7 +417,8 @@ class Following:
         What has changed was told as it came in, so of tens of thousands of objects only those remain that vanished.
         """
         fresh = self._listing or {}
-        vanished = self._known.keys() - fresh.keys()
+        # To look for what vanished takes milliseconds; mostly the count tells that nothing has.
+        vanished = self._known.keys() - fresh.keys() if self._met < len(self._known) else set[Key]()
         if self._version:
             self._report([*self._missed, *vanished])
         self._known, self._listing, self._version, self._is_doubtful = fresh, None, version, False
