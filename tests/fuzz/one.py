@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import random
 import sys
 import time
@@ -102,6 +103,7 @@ def keep(data: bytes, folder: Path) -> None:
 
 def main() -> None:
     target, engine, seconds, folder = sys.argv[1:]
+    logging.getLogger("clusterdns").setLevel(logging.CRITICAL)  # it would tell of each malformed query
     if engine == "atheris":
         with_atheris(target, float(seconds), Path(folder))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +41,6 @@ class Target(NamedTuple):
 
 # Packets.
 
-logging.getLogger("clusterdns").setLevel(logging.CRITICAL)  # of each malformed query it would tell
 
 SERVER = Server(
     "\n---\n".join(each.read_text() for each in sorted(EXAMPLE.glob("*.yaml"))), listed=test_index.cluster.ALL
