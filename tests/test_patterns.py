@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from clusterdns.around.patterns import NotAPattern, find, pattern
+from clusterdns.around.patterns import MOST_FREE, NotAPattern, find, pattern
 
 
 class TestPatterns:
@@ -93,6 +93,8 @@ class TestPatterns:
     @given(st.from_regex(r"\A(?:[ab.]|\\\.|[ab][*+?]|\([ab.]*\)|\$){0,6}\Z"), st.text(alphabet="ab.", max_size=8))
     def test_find_what_python_finds(self, text, subject) -> None:
         """Whatever is left out of the search could not have been found."""
+        # What has more is refused, as the table above has it.
+        assume(len(re.findall(r"[ab][*+]", text)) <= MOST_FREE)
         ours, theirs = find(pattern(text), subject), re.search(text, subject)
         assert (ours and ours.span()) == (theirs and theirs.span())
 

@@ -219,7 +219,7 @@ class TestWhereTheServerIs:
         settings.write_text(text % (EXAMPLE, first))
         server = Serving(tmp_path / "log", "--config", settings)
         try:
-            assert first.is_socket()
+            eventually(first.is_socket, "the socket, which comes after the addresses")
             settings.write_text(text % (EXAMPLE, second))
             eventually(lambda: second.is_socket() and not first.exists(), "the socket's move")
             assert run(*COMMAND, "services", "-A", "--admin", second).stdout == SERVICES
