@@ -143,6 +143,8 @@ class Batch:
             if error in _NOTHING_WAITS:
                 return []
             raise OSError(error, "recvmmsg")
+        if self._with_destinations:
+            self._name_sources(count)
         data, hosts = self._data, self._hosts
         lengths = self._lengths[:count].tolist()
         if self._is_ipv6:
@@ -155,14 +157,14 @@ class Batch:
         return [(data[at : at + length].tobytes(), (hosts[host], port)) for at, length, (port, host) in ipv4]
 
     def source(self, at: int) -> Ancillary:
-        """Where a reply to the datagram in this slot comes from, for who sends it by itself."""
+        """Where a reply to the datagram in this slot comes from, for who sends it by itself; empty: as usual."""
         start = at * _ANCILLARY
         length, level, kind = _CMSGHDR.unpack_from(self._told, start)
-        if not self._with_destinations or length <= _CMSGHDR.size:
+        if length <= _CMSGHDR.size:
             return []
         return [(level, kind, self._told[start + _CMSGHDR.size : start + length].tobytes())]
 
-    def name_sources(self, count: int) -> None:
+    def _name_sources(self, count: int) -> None:
         """Let replies come from where their queries were sent to; by which interface is the routing table's choice.
 
         That of an address that means something on one link only stays (ip(7), RFC 3542 section 4).

@@ -39,7 +39,6 @@ class Datagrams:
         if wildcard:
             _ask_for_destinations(udp)
         self._batch = Batch(udp, DRAIN, with_destinations=wildcard) if batches.ARE_THERE else None
-        self._is_for_any = wildcard
         self._answer_waiting = self._drain_batch if self._batch else self._drain_any if wildcard else self._drain
         loop.add_reader(udp, self._answer_waiting)
 
@@ -59,16 +58,13 @@ class Datagrams:
             if not self._answer_waiting():
                 return
 
-    def _send_later(self, reply: ToCome, client: Client, source: Ancillary | None = None) -> None:
-        def send(reply: bytes | None) -> None:
-            if reply is not None:
-                with contextlib.suppress(OSError):  # UDP may lose a reply, and the socket may be closed by now
-                    if source is None:
-                        self._socket.sendto(reply, client)
-                    else:
-                        self._socket.sendmsg((reply,), source, 0, client)
+    def _send_later(self, reply: ToCome, client: Client, source: Ancillary) -> None:
+        self._to_come.add(reply, lambda reply: self._send(reply, client, source))
 
-        self._to_come.add(reply, send)
+    def _send(self, reply: bytes | None, client: Client, source: Ancillary) -> None:
+        if reply is not None:
+            with contextlib.suppress(OSError):  # UDP may lose a reply, and the socket may be closed by now
+                self._socket.sendmsg((reply,), source, 0, client)
 
     def _drain_batch(self) -> bool:
         """As _drain, with two system calls for all."""
@@ -85,14 +81,14 @@ class Datagrams:
             except Exception as fault:  # noqa: BLE001 - it is told, and the others are answered
                 self._loop.call_exception_handler({"message": "a fault while answering", "exception": fault})
                 continue
-            if isinstance(reply, bytes) and len(reply) <= SLOT:
-                replies[at] = reply
+            if isinstance(reply, bytes):
+                if len(reply) <= SLOT:
+                    replies[at] = reply
+                else:
+                    self._send(reply, client, batch.source(at))
             elif reply is not None:
-                later = reply if not isinstance(reply, bytes) else _at_once(reply)
-                self._send_later(later, client, _as_source(batch.source(at)) if self._is_for_any else None)
+                self._send_later(reply, client, batch.source(at))
         if replies:
-            if self._is_for_any:
-                batch.name_sources(len(queries))
             batch.send(replies)
         return len(queries) == DRAIN
 
@@ -113,7 +109,7 @@ class Datagrams:
                 except OSError:
                     continue  # UDP may lose a reply; the client asks again
             elif reply is not None:
-                self._send_later(reply, client)
+                self._send_later(reply, client, [])
         return True
 
     def _drain_any(self) -> bool:
@@ -135,10 +131,6 @@ class Datagrams:
             elif reply is not None:
                 self._send_later(reply, client, _as_source(destination))
         return True
-
-
-async def _at_once(reply: bytes) -> bytes:
-    return reply
 
 
 # A wildcard socket learns with each datagram which of our addresses it was sent to (ip(7), RFC 3542 section 4).

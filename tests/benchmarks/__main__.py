@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from tests.benchmarks import report
 from tests.benchmarks.budgets import budgets, verdicts
 from tests.benchmarks.feed import Feed, feed
-from tests.benchmarks.measuring import Asked, measure, write
+from tests.benchmarks.measuring import Asked, Run, measure, write
 from tests.benchmarks.report import Results, Start
-from tests.benchmarks.rivals import RIVALS, WORKERS, Rival, Site
+from tests.benchmarks.rivals import OURS, RIVALS, WORKERS, Rival, Site
 from tests.benchmarks.running import Failed, Running, ask, free_port, is_right, process, serving
 from tests.benchmarks.workloads import WORKLOADS, Cluster, Question, Workload, found, make_cluster
 
@@ -51,19 +51,16 @@ class Bench(NamedTuple):
     random: Random
 
     def ask_all(self, rival: Rival, cluster: Cluster, feed: Feed, asked: Sequence[Asked], number: int) -> None:
-        """One round of one server. What fails is noted, and nothing else fails with it."""
-        try:
-            with self.started(rival, cluster, feed, self.cores[-1:]) as target:
-                memory = target.memory()
-                for each in asked[:1] if rival.is_floor else asked:
-                    if rival.is_floor or _can(rival, each.workload):
-                        about = f"{rival.name}, {each.workload.name}"
-                        self.attempt(about, partial(self._ask, rival, target, feed, each, number))
-                if not rival.is_floor:
-                    start = Start(target.ready_in, memory, max(target.peak_memory(), target.memory()))
-                    self.results.starts[rival.name].append(start)
-        except Failed as failure:
-            self.results.faults[f"{rival.name}: {failure}"] = None
+        """One round of one server. A workload that fails is noted, and the others are measured. Raises Failed."""
+        with self.started(rival, cluster, feed, self.cores[-1:]) as target:
+            memory = target.memory()
+            for each in asked[:1] if rival.is_floor else asked:
+                if rival.is_floor or _can(rival, each.workload):
+                    about = f"{rival.name}, {each.workload.name}"
+                    self.attempt(about, partial(self._ask, rival, target, feed, each, number))
+            if not rival.is_floor:
+                start = Start(target.ready_in, memory, max(target.peak_memory(), target.memory()))
+                self.results.starts[rival.name].append(start)
 
     def attempt(self, what: str, measured: Callable[[], None]) -> None:
         """What fails is noted, and what comes after it is measured nevertheless."""
@@ -71,6 +68,11 @@ class Bench(NamedTuple):
             measured()
         except Failed as failure:
             self.results.faults[f"{what}: {failure}"] = None
+
+    def measure(self, target: Running, asked: Asked, *, steady: bool = False) -> Run:
+        """Raises Failed."""
+        seconds, outstanding = self.args.seconds, self.args.outstanding
+        return measure(target, asked, seconds=seconds, outstanding=outstanding, steady=steady, folder=self.folder)
 
     @contextmanager
     def started(self, rival: Rival, cluster: Cluster, feed: Feed, cores: Sequence[int]) -> Iterator[Running]:
@@ -93,10 +95,7 @@ class Bench(NamedTuple):
                         told = f"such as {question.name} {question.type}: {reply.hex()[:80] or 'nothing'}"
                         self.results.faults.setdefault(f"{about} wrongly or not at all, {told}", None)
                         break
-            run = measure(
-                target, asked, seconds=args.seconds, outstanding=args.outstanding, steady=not rival.is_floor,
-                folder=self.folder,
-            )  # fmt: skip
+            run = self.measure(target, asked, steady=not rival.is_floor)
         if rival.is_floor:
             self.results.floors[number] = run.cost
         elif unexpected := run.rcodes - asked.rcodes:
@@ -123,7 +122,7 @@ def rounds(bench: Bench) -> None:
         for number in range(args.rounds):
             for rival in rivals:
                 if rival.path() is not None:
-                    bench.ask_all(rival, cluster, source, asked, number)
+                    bench.attempt(rival.name, partial(bench.ask_all, rival, cluster, source, asked, number))
 
 
 class Size(NamedTuple):
@@ -136,7 +135,7 @@ class Size(NamedTuple):
 
 def sizes(bench: Bench) -> list[list[Size]]:
     """By round: clusters of each size, one after the other."""
-    own, args, measured = next(each for each in RIVALS if each.name == "clusterdns"), bench.args, list[list[Size]]()
+    args, measured = bench.args, list[list[Size]]()
     with ExitStack() as stack:
         made = []
         for services in args.sizes:
@@ -146,12 +145,9 @@ def sizes(bench: Bench) -> list[list[Size]]:
             measured.append([])
             for services, cluster, source, asked in made:
                 say(f"round {number + 1} of {args.rounds}: clusterdns, A, {services:,} Services")
-                with bench.started(own, cluster, source, bench.cores[-1:]) as target:
+                with bench.started(OURS, cluster, source, bench.cores[-1:]) as target:
                     memory, start = target.memory(), target.ready_in
-                    run = measure(
-                        target, asked, seconds=args.seconds, outstanding=args.outstanding, steady=False,
-                        folder=bench.folder,
-                    )  # fmt: skip
+                    run = bench.measure(target, asked)
                     measured[-1].append(Size(services, run.cost, Start(start, memory, target.peak_memory())))
     return measured
 
@@ -166,15 +162,12 @@ def workers(bench: Bench) -> list[list[str]]:
     """One process against two workers, both on all cores, which they share with who asks."""
     cluster = make_cluster(bench.args.services, bench.args.endpoints)
     (asked,) = _written(bench, cluster, ["mix"])
-    own, rows = next(each for each in RIVALS if each.name == "clusterdns"), []
+    rows = []
     with feed(cluster) as source:
-        for rival, name in ((own, "1"), (WORKERS, "2")):
+        for rival, name in ((OURS, "1"), (WORKERS, "2")):
             say(f"clusterdns with {name} answering")
             with bench.started(rival, cluster, source, bench.cores) as target:
-                run = measure(
-                    target, asked, seconds=bench.args.seconds, outstanding=bench.args.outstanding, steady=False,
-                    folder=bench.folder,
-                )  # fmt: skip
+                run = bench.measure(target, asked)
                 memory = target.memory()
             rows.append([name, "mix", f"{run.cost:.2f}", f"{run.rate:,.0f}", f"{run.lost:.0f}", f"{memory:.0f} MiB"])
     return rows

@@ -218,9 +218,12 @@ forward-zone:
     return ["unbound", "-d", "-c", str(site.write("unbound.conf", settings))]
 
 
+OURS = Rival("clusterdns", "cc", clusterdns, is_live=True, forwards=True)
+WORKERS = OURS._replace(name="clusterdns, 2 workers", command=two_workers)
+
 RIVALS = (
     Rival("echo", "cc", echo, is_floor=True, speaks_tcp=False),
-    Rival("clusterdns", "cc", clusterdns, is_live=True, forwards=True),
+    OURS,
     Rival("CoreDNS, cache 30", "coredns", coredns_cached, is_live=True, forwards=True),
     Rival("CoreDNS, newest Corefile", "coredns", coredns_newest, is_live=True, forwards=True),
     Rival("dnsmasq", "dnsmasq", dnsmasq, forwards=True),
@@ -228,8 +231,6 @@ RIVALS = (
     Rival("NSD", "nsd", nsd),
     Rival("unbound", "unbound", unbound, forwards=True),
 )
-
-WORKERS = Rival("clusterdns, 2 workers", "cc", two_workers, is_live=True, forwards=True)
 
 
 def _addresses(address: str | None, endpoints: Iterable[str]) -> Iterable[str]:

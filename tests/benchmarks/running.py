@@ -36,15 +36,15 @@ class Running(NamedTuple):
 
     def cpu(self) -> float:
         """The seconds of CPU time that it has used, all threads and processes together."""
-        return sum(_cpu(each) for each in _family(self.process.pid))
+        return sum(_cpu(each) for each in family(self.process.pid))
 
     def peak_memory(self) -> float:
         """In MiB, of its first process."""
-        return kilobytes(self.process.pid, "status", "VmHWM")
+        return mebibytes(self.process.pid, "status", "VmHWM")
 
     def memory(self) -> float:
         """In MiB, all processes together, what they share counted once (PSS, proc(5))."""
-        return sum(kilobytes(each, "smaps_rollup", "Pss") for each in _family(self.process.pid))
+        return sum(mebibytes(each, "smaps_rollup", "Pss") for each in family(self.process.pid))
 
 
 def packet(question: Question, *, edns: bool = False) -> bytes:
@@ -133,10 +133,10 @@ def serving(
         yield Running(started, port, time.monotonic() - began)
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """The process and its descendants."""
     children = _said(pid, f"task/{pid}/children").split()
-    return [pid, *(each for child in children for each in _family(int(child)))]
+    return [pid, *(each for child in children for each in family(int(child)))]
 
 
 def _said(pid: int, file: str) -> str:
@@ -152,6 +152,6 @@ def _cpu(pid: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")  # its own, and that of children who ended: proc(5)
 
 
-def kilobytes(pid: int, file: str, key: str) -> float:
-    """In MiB."""
+def mebibytes(pid: int, file: str, key: str) -> float:
+    """What a file below /proc says of a process under that key, in kB."""
     return sum(map(int, re.findall(rf"^{key}:\s+(\d+) kB", _said(pid, file), re.MULTILINE))) / 1024

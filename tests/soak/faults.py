@@ -86,16 +86,15 @@ class Faults:
             await self._call("expire")
 
     async def slow_api(self) -> None:
-        async with self.held:
-            await self._call("slow", before=0.5, item=0.002)
-            await self._call("cut")
-        await self._moment()
-        async with self.held:
-            await self._call("heal")
+        await self._spoil("slow", before=0.5, item=0.002)
 
     async def refuse(self) -> None:
+        await self._spoil("fail", code=self._random.choice((403, 429, 500, 503)), times=5)
+
+    async def _spoil(self, method: str, **named: object) -> None:
+        """Let all watches meet this when they are begun anew, for a moment."""
         async with self.held:
-            await self._call("fail", code=self._random.choice((403, 429, 500, 503)), times=5)
+            await self._call(method, **named)
             await self._call("cut")
         await self._moment()
         async with self.held:

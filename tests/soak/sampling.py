@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.benchmarks.running import kilobytes
+from tests.benchmarks.running import mebibytes
 
 if TYPE_CHECKING:
     from tests.soak.setting import Setting
@@ -35,7 +35,7 @@ class Sampling:
 
     def sample(self) -> Sample:
         processes = self._setting.processes()
-        memory = sum(kilobytes(each, "smaps_rollup", "Pss") for each in processes)
+        memory = sum(mebibytes(each, "smaps_rollup", "Pss") for each in processes)
         descriptors = sum(_descriptors(each) for each in processes)
         self.samples.append(Sample(time.monotonic() - self._begun, memory, descriptors))
         return self.samples[-1]

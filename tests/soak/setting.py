@@ -13,7 +13,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from tests.apiserver.process import Process
-from tests.benchmarks.running import free_port
+from tests.benchmarks.running import family, free_port
 
 if TYPE_CHECKING:
     from tests.soak.world import World
@@ -99,9 +99,7 @@ class Setting:
 
     def processes(self) -> list[int]:
         """The server's, the first one first."""
-        first = self.server.pid
-        children = Path(f"/proc/{first}/task/{first}/children")
-        return [first, *map(int, children.read_text().split())] if children.exists() else []
+        return family(self.server.pid)
 
     def faults_told(self) -> list[str]:
         """Lines of the log that a program in order does not write."""
