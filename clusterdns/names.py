@@ -105,7 +105,14 @@ def is_kubernetes_label(text: str) -> bool:
 
 
 def service(name: str, namespace: str, zone: Name) -> Name | None:
-    return possibly_below(name, namespace, "svc", parent=zone)
+    parent = services_of(namespace, zone)
+    return None if parent is None else possibly_below(name, parent=parent)
+
+
+@lru_cache(maxsize=1024)  # most namespaces have many services
+def services_of(namespace: str, zone: Name) -> Name | None:
+    """What the names of a namespace's services are below."""
+    return possibly_below(namespace, "svc", parent=zone)
 
 
 def dashed(address: str) -> str:

@@ -24,7 +24,7 @@ class HoldersAsAList(RuleBasedStateMachine):
 
     @rule(address=st.sampled_from(ADDRESSES), key=st.sampled_from(KEYS))
     def add(self, address: bytes, key: tuple[str, str]) -> None:
-        self.holders.add(address, key)
+        self.holders.add([address], key)
         if (address, key) not in self.pairs:
             self.pairs.append((address, key))
 
@@ -56,7 +56,6 @@ class TestPrefixes:
         self, held: set[ipaddress.IPv4Address], asked: ipaddress.IPv4Address, digits: int
     ) -> None:
         holders = Holders()
-        for each in held:
-            holders.add(each.packed, ("a", "x"))
+        holders.add([each.packed for each in held], ("a", "x"))
         prefix = asked.packed.hex()[:digits]
         assert holders.any_below(4, prefix) == any(each.packed.hex().startswith(prefix) for each in held)

@@ -6,6 +6,8 @@ from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from clusterdns.names import Address
     from clusterdns.objects import Key
 
@@ -20,8 +22,6 @@ class Holders:
     def __init__(self) -> None:
         self._keys: dict[Address, tuple[Key, ...]] = {}
         self._ordered: dict[int, list[Address]] = {}
-        self._alone: tuple[Key, ...] = ()
-        """The last holder by itself: its next addresses share the tuple, and there are tens of thousands."""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -33,16 +33,16 @@ class Holders:
         """All addresses that are held by now."""
         return dict(self._keys)
 
-    def add(self, address: Address, key: Key) -> None:
-        held = self._keys.get(address)
-        if held is None:
-            if self._alone != (key,):
-                self._alone = (key,)
-            self._keys[address] = self._alone
-            if (ordered := self._ordered.get(len(address))) is not None:
-                insort(ordered, address)
-        elif key not in held:
-            self._keys[address] = (*held, key)
+    def add(self, addresses: Iterable[Address], key: Key) -> None:
+        """Note that the object holds these addresses too."""
+        keys, alone = self._keys, (key,)  # its addresses share the tuple: there are tens of thousands
+        for address in addresses:
+            held = keys.setdefault(address, alone)
+            if held is alone:
+                if (ordered := self._ordered.get(len(address))) is not None:
+                    insort(ordered, address)
+            elif key not in held:
+                keys[address] = (*held, key)
 
     def remove(self, address: Address, key: Key) -> None:
         left = tuple(each for each in self._keys.get(address, ()) if each != key)

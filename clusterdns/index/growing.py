@@ -40,7 +40,7 @@ def names_of_zone(zone: Zone) -> Iterator[Node]:
 def name_of_namespace(namespace: str, zone: Zone) -> Name | None:
     """The name that a namespace's services are below; None if it has none in the zone."""
     if zone.external is None:
-        return names.possibly_below(namespace, "svc", parent=zone.name)
+        return names.services_of(namespace, zone.name)
     # The zone's own names come before those of a namespace that is called like them.
     return None if namespace == zone.external.apex else names.possibly_below(namespace, parent=zone.name)
 

@@ -318,13 +318,13 @@ class Index:
         changed = False
         for event in within(events, self._served_namespaces) if self._served_namespaces else events:
             match event:
+                case Put(new):
+                    is_new = self._tables[type(new)].put(new, self._replacing(type(new)))
+                    changed |= is_new and type(new) is not Machine
                 case Listed(kind, objects):
                     is_new = self._tables[kind].swap(objects, self._replacing(kind)) and kind is not Machine
                     changed |= is_new or kind in self._awaited
                     self._awaited.discard(kind)
-                case Put(new):
-                    is_new = self._tables[type(new)].put(new, self._replacing(type(new)))
-                    changed |= is_new and type(new) is not Machine
                 case Gone(kind, key):
                     changed |= self._tables[kind].remove(key, self._replacing(kind)) and kind is not Machine
         if self._are_targets_changed:
@@ -386,11 +386,17 @@ class Index:
             was, now = (each.external_hosts if each else () for each in (old, new))
             self._reverse.move(self._reverse.external_addresses, key, was, now)
         if old is None or new is None:
-            self._services_in[namespace] += 1 if new else -1
-            if not self._services_in[namespace]:
-                del self._services_in[namespace]
-            self._renew_namespace(namespace)
+            self._count_service(namespace, 1 if new else -1)
         self._renew_service(key)
+
+    def _count_service(self, namespace: str, change: int) -> None:
+        """A namespace has a service more, or one less: the first one and the last one make a difference to its names."""
+        before = self._services_in[namespace]
+        self._services_in[namespace] = before + change
+        if not before + change:
+            del self._services_in[namespace]
+        if not before or not before + change:
+            self._renew_namespace(namespace)
 
     def _replace_slice(self, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         key = _either(old, new).key
@@ -423,14 +429,18 @@ class Index:
         service = self._services.objects.get(key)
         if self._selects_namespaces and ("", namespace) not in self._namespaces.objects:
             service = None
+        slices = self._slices_of.get(key, ())
         for zone in self._forward_zones:
             name = name_of_service(key, zone)
-            if name is None or not self._is_for(key, self._tree.in_cluster(name)):
+            if name is None:
                 continue
-            self._tree.remove_all((*self._grown.pop(name, ()), name))
+            former = self._tree.in_cluster(name)
+            if former is not None:
+                if not self._is_for(key, former):
+                    continue
+                self._tree.remove_all((*self._grown.pop(name, ()), name))
+                self._aliases.discard(name)
             self._reverse.forget_service(name)
-            self._aliases.discard(name)
-            slices = self._slices_of.get(key, ())
             node = service and node_of_service(name, zone, service, slices, self._at_nodes)
             if node:
                 self._tree.place(node)
@@ -438,9 +448,9 @@ class Index:
                     self._aliases.add(name)
 
     @staticmethod
-    def _is_for(key: Key, node: Node | None) -> bool:
-        """Whether a name is free for the service; the label of a slice may spell another service's name in capitals."""
-        return node is None or (isinstance(node, _OF_SERVICES) and node.service.key == key)
+    def _is_for(key: Key, node: Node) -> bool:
+        """Whether a name is the service's; the label of a slice may spell another service's name in capitals."""
+        return isinstance(node, _OF_SERVICES) and node.service.key == key
 
     def _replace_pod(self, old: Pod | None, new: Pod | None) -> None:
         """A pod that is being deleted, or out of reach, may still have its addresses; one that is over has none."""

@@ -81,10 +81,13 @@ class ReverseNames:
 
     def move(self, holders: Holders, key: Key, old: Iterable[str], new: Iterable[str]) -> None:
         """The object holds the new addresses in place of the old ones; what was said of those that changed goes."""
-        was, now = set(map(names.address, old)), set(map(names.address, new))
-        for change, addresses in ((holders.remove, was - now), (holders.add, now - was)):
-            for address in filter(None, addresses):
-                change(address, key)
+        was, now = (set(filter(None, map(names.address, each))) for each in (old, new))
+        left, come = was - now, now - was
+        for address in left:
+            holders.remove(address, key)
+        holders.add(come, key)
+        if self._names:
+            for address in left | come:
                 self.forget(address)
 
     def forget(self, address: Address) -> None:

@@ -10,12 +10,11 @@ import asyncio
 import base64
 import logging
 import re
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-import aiohttp
 import msgspec
 from msgspec import Struct
 
@@ -27,8 +26,10 @@ from clusterdns.sources.cluster.library import (
     ConfigException,
     Configuration,
     RESTClientObject,
+    aiohttp,
     kube_config,
     load_incluster_config,
+    without_authorities,
 )
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ class Connection:
                 configuration = await self._access.configuration()
                 self._note_secrets(configuration)
                 try:
-                    self._client = _Client(RESTClientObject(configuration), _essence(configuration))
+                    with nullcontext() if configuration.host.startswith("https:") else without_authorities():
+                        self._client = _Client(RESTClientObject(configuration), _essence(configuration))
                 except OSError as error:
                     whose = self._access.kubeconfig or self._access.api_server or "the service account"
                     raise NoCredentials(f"{whose}: the certificates can not be loaded: {error}") from error
