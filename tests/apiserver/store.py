@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.apiserver.admission import Admission, Object
@@ -40,8 +40,7 @@ class Stored:
 
     @property
     def json_with_kind(self) -> bytes:
-        kind = go_json({"kind": self.resource.kind, "apiVersion": self.resource.api_version})
-        return kind[:-1] + b"," + self.json[1:]
+        return _kind(self.resource.kind, self.resource.api_version) + self.json[1:]
 
     def at(self, version: int) -> Stored:
         metadata = self.data["metadata"] | {"resourceVersion": str(version)}
@@ -189,6 +188,12 @@ class Store:
         """Call the listener with each change, until what is returned is called."""
         self._listeners[resource.name].add(listener)
         return lambda: self._listeners[resource.name].discard(listener)
+
+
+@cache
+def _kind(kind: str, api_version: str) -> bytes:
+    """How an object begins that says what it is."""
+    return go_json({"kind": kind, "apiVersion": api_version})[:-1] + b","
 
 
 def key_of(metadata: Object) -> str:
