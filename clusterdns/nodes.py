@@ -8,6 +8,8 @@ change, but nothing that they say does.)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
@@ -78,6 +80,10 @@ class Reply(Protocol):
         """The reply to this query, whose question's name ends with the byte at `name_end`."""
 
 
+NO_REPLIES: Mapping[bytes, Reply] = MappingProxyType({})
+"""Most names are never asked for."""
+
+
 class Node(Struct, eq=False, kw_only=True):
     """A name of a zone.
 
@@ -87,11 +93,15 @@ class Node(Struct, eq=False, kw_only=True):
 
     name: Name
     zone: Zone
-    replies: dict[bytes, Reply] = {}
+    replies: Mapping[bytes, Reply] = NO_REPLIES
     nothing: Nothing | None = None
     """What is said of names below that do not exist; made when first asked for."""
     origin: Origin = KUBERNETES
     """For whoever counts answers."""
+
+    def forget_replies(self) -> None:
+        if isinstance(self.replies, dict):
+            self.replies.clear()
 
 
 class Apex(Node, eq=False, kw_only=True):

@@ -48,20 +48,11 @@ Reaction: TypeAlias = bytes | Coroutine[Any, Any, bytes | None] | None
 Respond: TypeAlias = Callable[[bytes, Client], Reaction]
 """From a query's bytes to the reply's."""
 
-MOST_FORMS = 12
-"""How many forms of queries a node remembers replies for; clients use a handful, only an attacker uses more."""
-
 MOST_TERMS = 1000
 """How many forms of queries are known by what they ask of a reply."""
 
 LONGEST_FORM = 64
 """Of those, in bytes: without much padding."""
-
-MOST_BYTES = 16 << 20
-"""What the remembered replies may take together, about; then all are forgotten, and those in use come back at once."""
-
-OVERHEAD = 300
-"""Bytes of a remembered form and of the objects around its reply."""
 
 NOBODY: Client = ("",)
 
@@ -162,7 +153,6 @@ class _SlowWay:
         self._trail = trail
         self._stream = stream
         self._kind = _STREAM if stream else _DATAGRAM
-        self._bytes = 0
 
     def respond(self, packet: bytes, client: Client) -> Reaction:
         self._trail.begin()
@@ -207,7 +197,7 @@ class _SlowWay:
         reply = self._encode(query, found, node.zone)
         written = reply.to(packet, query.name_end)
         if found.settled:
-            self._remember(node, form, reply, len(written))
+            self._index.replies.remember(node, form, reply, len(written))
         return written
 
     def _remembered(self, query: Query, node: Node) -> tuple[Reply | None, bytes]:
@@ -219,17 +209,8 @@ class _SlowWay:
         reply = node.replies.get(form)
         own = wire.form(query) + self._kind
         if reply is not None and own != form:
-            self._remember(node, own, reply, 0)
+            self._index.replies.remember(node, own, reply, 0)
         return reply, form
-
-    def _remember(self, node: Node, form: bytes, reply: Reply, size: int) -> None:
-        if self._bytes > MOST_BYTES:
-            self._bytes = 0
-            self._index.forget_replies()
-        if len(node.replies) >= MOST_FORMS:
-            node.replies.clear()
-        node.replies[form] = reply
-        self._bytes += 2 * size + OVERHEAD
 
     # Names of others
 

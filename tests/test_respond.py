@@ -7,7 +7,8 @@ import pytest
 
 from clusterdns import names
 from clusterdns.index import Index
-from clusterdns.respond import MOST_FORMS, responder
+from clusterdns.index.remembered import MOST_FORMS
+from clusterdns.respond import responder
 from clusterdns.wire import Dialect
 from tests.cluster import Server, addresses, expect
 

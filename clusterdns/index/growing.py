@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from clusterdns.objects import EndpointSlice, Key, Service
 
 
+UNDERSCORE = b"_"
+"""How the labels begin that are no host's (RFC 1123 section 2.1, RFC 8552)."""
+
+
 def names_of_zone(zone: Zone) -> Iterator[Node]:
     """The nodes that a zone has whatever is in the cluster; those of a reverse zone are its apex and nameserver."""
     yield Apex(name=zone.name, zone=zone)
@@ -78,26 +82,37 @@ def node_of_service(
     return None
 
 
-def below_service(service: ServiceName | ExposedService, topology_zones: Iterable[str] = ()) -> dict[Name, Node]:
-    """The nodes below a service: its named ports, its ready endpoints, and where they run.
+def below_service(service: ServiceName | ExposedService, topology_zones: Iterable[str]) -> dict[Name, Node]:
+    """The nodes below a service: its named ports, its ready endpoints, and where they run."""
+    return underscored(service, topology_zones) | endpoints(service)
+
+
+def underscored(service: ServiceName | ExposedService, topology_zones: Iterable[str]) -> dict[Name, Node]:
+    """Of these, those whose label below the service begins with an underscore: ports, and where endpoints run.
 
     topology_zones: all those of the cluster: a headless service without an endpoint there has the name nevertheless.
     """
-    if isinstance(service, ExposedService):
-        return {node.name: node for node in _ports(service)}
     found: dict[Name, Node] = {}
-    if service.zone.zonal and service.service.is_headless:
+    if isinstance(service, ServiceName) and service.zone.zonal and service.service.is_headless:
         found |= {node.name: node for node in _topology_zones(service, topology_zones)}
-    if service.is_missing:
-        return found
-    found |= {node.name: node for node in _ports(service)}
+    if isinstance(service, ExposedService) or not service.is_missing:
+        found |= {node.name: node for node in _ports(service)}
+    return found
+
+
+def endpoints(service: ServiceName | ExposedService) -> dict[Name, Node]:
+    """The others: one for each name that ready endpoints have, of which there may be hundreds."""
+    if isinstance(service, ExposedService) or service.is_missing:
+        return {}
     addresses: dict[Name, dict[Address, None]] = {}
     for endpoint in service.ready_endpoints():
         if endpoint.name is not None:
             addresses.setdefault(endpoint.name, {})[endpoint.address] = None
-    for name, held in addresses.items():
-        found[name] = EndpointName(name=name, zone=service.zone, service=service, addresses=tuple(held))
-    return found
+    return {
+        name: EndpointName(name=name, zone=service.zone, service=service, addresses=tuple(held))
+        for name, held in addresses.items()
+        if not name[1:].startswith(UNDERSCORE)
+    }
 
 
 def _topology_zones(service: ServiceName, topology_zones: Iterable[str]) -> Iterator[Node]:

@@ -15,15 +15,18 @@ from clusterdns import names, origins
 from clusterdns.events import Gone, Listed, Put, within
 from clusterdns.index.clients import PodAddresses
 from clusterdns.index.growing import (
-    below_service,
+    UNDERSCORE,
+    endpoints,
     name_of_namespace,
     name_of_service,
     names_of_zone,
     node_of_service,
+    underscored,
 )
 from clusterdns.index.hostnames import HostNames
 from clusterdns.index.machines import outer_addresses
 from clusterdns.index.picture import Picture
+from clusterdns.index.remembered import RememberedReplies
 from clusterdns.index.reverse import ReverseNames
 from clusterdns.index.tables import Table
 from clusterdns.index.tree import Tree
@@ -94,6 +97,7 @@ class Index:
         self._tree = Tree()
         self.nodes = self._tree.nodes
         """Readers keep hold of this very dictionary: it is changed, and never replaced."""
+        self.replies = RememberedReplies()
         self.zones = tuple(zones)
         self._external_zones = tuple(zone for zone in external_zones if not zone.is_reverse)
         self._forward_zones = (*self.zones, *self._external_zones)
@@ -137,8 +141,9 @@ class Index:
         self._pod_addresses = PodAddresses(clock)
         self._pod_at: dict[Address, str] = {}
         """By address: the name of the running pod that got it last."""
-        self._grown: dict[Name, tuple[Name, ...]] = {}
-        """By service: the names below it, once they are grown."""
+        self._underscored: dict[Name, tuple[Name, ...]] = {}
+        self._endpoints: dict[Name, tuple[Name, ...]] = {}
+        """By service: the names below it, once they are grown; who asks for ports seldom asks for endpoints."""
         self._topology_zones: dict[str, None] = {}
         """All that an endpoint has run in: one that is empty by now goes on being one."""
         self._aliases: set[Name] = set()
@@ -270,8 +275,7 @@ class Index:
     def _below(self, encloser: Node, name: Name) -> Node:
         """The node of a name that has none yet, below its closest encloser so far."""
         match encloser:
-            case ServiceName() | ExposedService() if encloser.name not in self._grown:
-                self._grow(encloser)
+            case ServiceName() | ExposedService() if self._grow(encloser, name):
                 return self.find(name) or _nothing(encloser)
             case PodNamespace():
                 return self._pod(encloser, name) or _unlisted(encloser)
@@ -285,12 +289,22 @@ class Index:
                     encloser.nothing = _nothing(encloser)
                 return encloser.nothing
 
-    def _grow(self, service: ServiceName | ExposedService) -> None:
-        """Make the nodes below a service, of which there are none yet."""
-        below = below_service(service, self._topology_zones)
-        for node in below.values():
-            self._tree.place(node)
-        self._grown[service.name] = tuple(below)
+    def _grow(self, service: ServiceName | ExposedService, name: Name) -> bool:
+        """Make nodes below a service: those of the name's sort, or else the others. False if all are there."""
+        *_, label = names.labels(name[: -len(service.name)] + names.ROOT)
+        sorts = [self._underscored, self._endpoints]
+        for grown in sorts if label.startswith(UNDERSCORE) else reversed(sorts):
+            if service.name not in grown:
+                is_underscored = grown is self._underscored
+                below = underscored(service, self._topology_zones) if is_underscored else endpoints(service)
+                for node in below.values():
+                    self._tree.place(node)
+                grown[service.name] = tuple(below)
+                return True
+        return False
+
+    def _remove_with_all_below(self, service: Name) -> None:
+        self._tree.remove_all((*self._underscored.pop(service, ()), *self._endpoints.pop(service, ()), service))
 
     def _pod(self, parent: PodNamespace, name: Name) -> Node | None:
         label, *more = names.labels(name[: -len(parent.name)] + names.ROOT)
@@ -390,7 +404,7 @@ class Index:
         self._renew_service(key)
 
     def _count_service(self, namespace: str, change: int) -> None:
-        """A namespace has a service more, or one less: the first one and the last one make a difference to its names."""
+        """A namespace has a service more, or one less. Its names follow the first one and the last one."""
         before = self._services_in[namespace]
         self._services_in[namespace] = before + change
         if not before + change:
@@ -418,7 +432,7 @@ class Index:
         met = dict.fromkeys(each.zone for each in slice_.endpoints or () if each.zone and each.is_ready)
         fresh = [each for each in met if each not in self._topology_zones]
         self._topology_zones.update(dict.fromkeys(fresh))
-        for name in [*self._grown] if fresh else ():
+        for name in [*self._underscored] if fresh else ():
             node = self._tree.in_cluster(name)
             if isinstance(node, ServiceName):
                 self._renew_service(node.service.key)
@@ -438,7 +452,7 @@ class Index:
             if former is not None:
                 if not self._is_for(key, former):
                     continue
-                self._tree.remove_all((*self._grown.pop(name, ()), name))
+                self._remove_with_all_below(name)
                 self._aliases.discard(name)
             self._reverse.forget_service(name)
             node = service and node_of_service(name, zone, service, slices, self._at_nodes)
@@ -506,7 +520,7 @@ class Index:
         for name in self._aliases:
             node = self._tree.in_cluster(name)
             if node is not None:
-                node.replies.clear()
+                node.forget_replies()
 
     _REPLACING: ClassVar[dict[type[Object], Callable[..., None]]] = {
         Namespace: _replace_namespace,

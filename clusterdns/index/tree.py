@@ -68,7 +68,7 @@ class Tree:
         for node in chain(self.nodes.values(), self._behind.values()):
             for each in (node, node.nothing, getattr(node, "unlisted", None)):
                 if each is not None:
-                    each.replies.clear()
+                    each.forget_replies()
 
     def _is_taken(self, name: Name) -> bool:
         return isinstance(self.nodes.get(name), HostName)

@@ -18,7 +18,9 @@ import random
 import time
 from contextlib import aclosing
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from sys import intern
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -43,9 +45,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from clusterdns.objects import EndpointPort, ServicePort
     from clusterdns.sources.cluster.connection import Connection
 
 log = logging.getLogger("clusterdns.cluster")
+
+Ports = TypeVar("Ports", "tuple[ServicePort, ...] | None", "tuple[EndpointPort, ...] | None")
 
 FORBIDDEN = 403
 GONE = 410
@@ -446,13 +451,29 @@ class Following:
 
 
 def _lean(new: KubernetesObject) -> KubernetesObject:
-    """The object without its labels: most have done their work, at the API server."""
-    labels = new.metadata.labels
-    if not labels or isinstance(new, Namespace):
-        return new
-    wanted = _WANTED_LABELS.get(type(new))
-    kept = {k: v for k, v in labels.items() if k == wanted} or None
-    return replace(new, metadata=replace(new.metadata, labels=kept))
+    """The object without its labels, most of which have done their work, at the API server; and what tens of thousands
+    have alike, all have in common.
+    """
+    metadata, labels = new.metadata, new.metadata.labels
+    if labels and not isinstance(new, Namespace):
+        wanted = _WANTED_LABELS.get(type(new))
+        labels = {k: v for k, v in labels.items() if k == wanted} or None
+    metadata = replace(metadata, namespace=intern(metadata.namespace), labels=labels)
+    match new:
+        case EndpointSlice(address_type=address_type, ports=ports):
+            return replace(new, metadata=metadata, address_type=intern(address_type), ports=_common(ports))
+        case Service(spec=spec):
+            return replace(
+                new, metadata=metadata, spec=replace(spec, type=intern(spec.type), ports=_common(spec.ports))
+            )
+        case _:
+            return replace(new, metadata=metadata)
+
+
+@lru_cache(maxsize=1000)
+def _common(ports: Ports) -> Ports:
+    """The first of those that are equal."""
+    return ports
 
 
 _WANTED_LABELS = {EndpointSlice: SERVICE_NAME_LABEL, Node: EXCLUDED_LABEL}
