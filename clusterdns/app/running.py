@@ -448,8 +448,7 @@ SLICE = 500
 def _settle(indexes: Sequence[Index], started: float) -> None:
     """Once all is read: it stays, so the collector need not look through it again and again."""
     if all(each.is_synced for each in indexes):
-        gc.collect()
-        gc.freeze()
+        gc.freeze()  # without looking for garbage first: there is too little to be worth a tenth of a second
         counts = (indexes[0].count(Service), indexes[0].count(EndpointSlice)) if indexes else (0, 0)
         fields = {"seconds": time.monotonic() - started, "services": counts[0], "endpoint_slices": counts[1]}
         log.info("ready after %(seconds).2f s: %(services)d Services, %(endpoint_slices)d EndpointSlices", fields)
