@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 QUESTIONS = 20_000  # in each workload's file, which is read again and again
+TURNS = 3  # of asking the clusters of different sizes, of which the median counts
 SAMPLE = 50  # questions of each workload whose answers are checked before it is measured
 
 
@@ -134,7 +135,7 @@ class Size(NamedTuple):
 
 
 def sizes(bench: Bench) -> list[list[Size]]:
-    """By round: clusters of each size, one after the other."""
+    """By round: clusters of each size. All run, and are asked in turns, so that a slow moment is one of all of them."""
     args, measured = bench.args, list[list[Size]]()
     with ExitStack() as stack:
         made = []
@@ -142,13 +143,20 @@ def sizes(bench: Bench) -> list[list[Size]]:
             cluster = make_cluster(services, services * 5)
             made.append((services, cluster, stack.enter_context(feed(cluster)), *_written(bench, cluster, ["A"])))
         for number in range(args.rounds if made else 0):
-            measured.append([])
-            for services, cluster, source, asked in made:
-                say(f"round {number + 1} of {args.rounds}: clusterdns, A, {services:,} Services")
-                with bench.started(OURS, cluster, source, bench.cores[-1:]) as target:
-                    memory, start = target.memory(), target.ready_in
-                    run = bench.measure(target, asked)
-                    measured[-1].append(Size(services, run.cost, Start(start, memory, target.peak_memory())))
+            with ExitStack() as round_:
+                running = []
+                for services, cluster, source, asked in made:
+                    say(f"round {number + 1} of {args.rounds}: clusterdns, A, {services:,} Services")
+                    target = round_.enter_context(bench.started(OURS, cluster, source, bench.cores[-1:]))
+                    running.append((services, target, target.memory(), asked))
+                turns = [[bench.measure(target, asked).cost for _, target, _, asked in running] for _ in range(TURNS)]
+                costs = [median(each) for each in zip(*turns, strict=True)]
+                measured.append(
+                    [
+                        Size(services, cost, Start(target.ready_in, memory, target.peak_memory()))
+                        for (services, target, memory, _), cost in zip(running, costs, strict=True)
+                    ]
+                )
     return measured
 
 
@@ -222,8 +230,8 @@ def arguments() -> argparse.Namespace:
         metavar="N,N,…",
         help="services, for growth (100,1000,10000)",
     )
-    add("--rounds", type=int, default=2, metavar="N", help="to take the median of (%(default)s)")
-    add("--seconds", type=int, default=3, metavar="N", help="length of one measurement (%(default)s)")
+    add("--rounds", type=int, default=3, metavar="N", help="to take the median of (%(default)s)")
+    add("--seconds", type=int, default=2, metavar="N", help="length of one measurement (%(default)s)")
     add("--outstanding", type=int, default=100, metavar="N", help="queries that dnsperf keeps in flight (%(default)s)")
     add("--quick", action="store_true", help="one round of one second, without sizes and workers")
     add("--server", action="append", choices=[e.name for e in RIVALS], help="only this one and echo; repeatable")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.benchmarks.rivals import compiled
@@ -11,7 +13,6 @@ from tests.benchmarks.running import Failed, packet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tests.benchmarks.running import Running
     from tests.benchmarks.workloads import Question, Workload
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 RCODES = {0: "NOERROR", 3: "NXDOMAIN"}
 CONNECTIONS = 8  # over TCP
 WARMING = 20  # seconds at most, until each name was asked once
+UNDISTURBED = 0.015  # seconds of a run that other machines may take: the system counts hundredths
+CALMEST_OF = 3
 
 
 class Steady(NamedTuple):
@@ -102,6 +105,21 @@ def dnsperf(target: Running, queries: Path, *options: str) -> Run:
 
 
 def ask_steadily(target: Running, queries: Path, rate: float, seconds: int, folder: Path) -> Steady:
+    """A run of which other machines took nothing, or else, of CALMEST_OF, the one of which they took the least."""
+    runs: list[tuple[float, Steady]] = []
+    while not runs or (runs[-1][0] > UNDISTURBED and len(runs) < CALMEST_OF):
+        before = stolen()
+        run = _ask_once(target, queries, rate, seconds, folder)
+        runs.append((stolen() - before, run))
+    return min(runs, key=lambda each: each[0])[1]
+
+
+def stolen() -> float:
+    """Seconds that the processors were with other virtual machines when this one wanted them (proc(5))."""
+    return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / os.sysconf("SC_CLK_TCK")
+
+
+def _ask_once(target: Running, queries: Path, rate: float, seconds: int, folder: Path) -> Steady:
     command = [str(compiled("latency.c", folder)), str(target.port), f"{rate:.0f}", str(seconds), str(queries)]
     sent, answered, p50, p99, p999, _longest = map(float, _finished(command).split())
     return Steady(rate, int(sent - answered), p50 / 1000, p99 / 1000, p999 / 1000)
