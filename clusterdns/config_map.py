@@ -28,7 +28,7 @@ def data(text: str) -> dict[str, str]:
     """Its data by key. Raises NotAConfigMap."""
     try:
         found = msgspec.yaml.decode(text, type=_ConfigMap)
-    except (msgspec.DecodeError, ValueError, AttributeError, LookupError) as error:  # the last two at odd tags
+    except (msgspec.DecodeError, ValueError, AttributeError, LookupError, RecursionError) as error:  # two at odd tags
         raise NotAConfigMap(f"no manifest of a ConfigMap: {' '.join(str(error).split())}") from error
     if found.kind != "ConfigMap":
         raise NotAConfigMap(f"no manifest of a ConfigMap: its kind is {found.kind}")

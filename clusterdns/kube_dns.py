@@ -144,7 +144,7 @@ class _Reading:
         except msgspec.ValidationError:
             expected = '{"acme.local": ["192.0.2.53"]}' if key == STUB_DOMAINS else '["192.0.2.53"]'
             self._fault(key, f"expected JSON such as {expected}")
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             self._fault(key, f"is no JSON: {error}")
         return None
 

@@ -618,7 +618,9 @@ class TestStreams:
         assert len(asked) > 1
 
     async def test_with_a_line_of_garbage_are_replaced(self, api: ApiServer, followed: Followed) -> None:
-        for line in ("garbage\n", "{}\n", '{"type":"ADDED","object":{"metadata":{}}}\n', "\n", "[1]\n", "\xff\n"):
+        deep = '{"type":"ADDED","object":{"metadata":{"name":"x","odd":' + "[" * 5000 + "]" * 5000 + "}}}\n"
+        nameless = '{"type":"ADDED","object":{"metadata":{}}}\n'
+        for line in ("garbage\n", "{}\n", nameless, "\n", "[1]\n", "\xff\n", deep):
             async with replacing(followed):
                 api.inject(line)
                 api.put(service("after"))

@@ -68,7 +68,7 @@ class Reader:
         """The event that is complete with the line. Raises ValueError for what is none."""
         try:
             return self._read(_decoder.decode(line))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ValueError(f"a line that is no event: {error}") from None
 
     def _read(self, told: _Line) -> Event | None:

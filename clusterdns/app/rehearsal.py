@@ -97,9 +97,9 @@ async def rehearsed(settings: Config) -> AsyncGenerator[Callable[[Wanted], Await
     async def pods(namespace: str) -> tuple[PodFacts, ...] | None:
         if isinstance(source, Manifests):
             return await pods_in(indexes[0], namespace, {}, has_labels=True) if indexes else None
-        from clusterdns.sources.cluster import Lost, Refused  # noqa: PLC0415
+        from clusterdns.sources.cluster import Lost, Refused, Unreadable  # noqa: PLC0415
 
-        with suppress(Refused, *Lost):
+        with suppress(Refused, *Unreadable, *Lost):
             told = await source.pods_in(namespace)
             return None if told is None else tuple(explain.facts_of_pod(*each) for each in told)
         return None

@@ -99,7 +99,7 @@ class Snapshot:
             content = msgspec.msgpack.decode(content_of(self._path), type=_Content)
         except FileNotFoundError:
             return []
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, RecursionError) as error:
             fields = {"file": self._path, "error": error}
             log.warning("%(file)s: this snapshot is of no use, and is not served: %(error)s", fields)
             return []

@@ -6,18 +6,20 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 from struct import pack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import dns.message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clusterdns import config, corefile, names
-from clusterdns.events import Listed, Put
+from clusterdns.events import Gone, Listed, Put
 from clusterdns.queries import FormatError, read_query
 from clusterdns.records import Question
 from clusterdns.resolv_conf import parse as parse_resolv_conf
 from clusterdns.responses import read_response, terms
+from clusterdns.sources.cluster import Patience, Refused, Unreadable
+from clusterdns.sources.cluster.following import RESOURCES, Following, _Unsupported
 from clusterdns.sources.manifests.files import read as read_manifest
 from clusterdns.wire import LARGEST, Dialect
 from clusterdns.zones.master_file import MasterFileError, read_records
@@ -26,6 +28,9 @@ from tests.cluster import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from clusterdns.objects import Key, Object
+    from clusterdns.sources.cluster.connection import Connection
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = REPOSITORY / "config" / "example"
@@ -205,6 +210,53 @@ def events(data: bytes) -> None:
     _any_events.hypothesis.fuzz_one_input(data)
 
 
+class _NoConnection:
+    """Nothing is asked: what comes is given by hand."""
+
+    def redacted(self, text: str) -> str:
+        return text
+
+
+def watches(data: bytes) -> None:
+    """What a watch says, line by line: understood, or given up; whoever is told has what is known here."""
+    resource = RESOURCES[len(data) % len(RESOURCES)]
+    following = Following(resource, cast("Connection", _NoConnection()), Patience(), {})
+    following._begin_list()
+    told: dict[Key, Object] = {}
+    with suppress(Refused, _Unsupported, *Unreadable):
+        for line in data.splitlines():
+            for event in following._read([line], 0.0).events:
+                match event:
+                    case Put(new):
+                        told[new.key] = new
+                    case Gone(_, key):
+                        told.pop(key, None)
+                    case Listed(_, objects):
+                        told = {each.key: each for each in objects}
+            assert following._is_listing or told == following._known
+    if told:
+        test_index.new_index().apply([Put(each) for each in told.values()])
+
+
+WATCHES = [
+    b"\n".join(
+        b'{"type":"%s","object":%s}' % (b"BOOKMARK" if is_end else kind, body)
+        for kind in (b"ADDED", b"MODIFIED", b"DELETED", b"ERROR")
+        for body, is_end in (
+            (b'{"metadata":{"name":"a","namespace":"b","resourceVersion":"7"},"spec":{"clusterIP":"10.0.0.1"}}', False),
+            (b'{"metadata":{"resourceVersion":"8","annotations":{"k8s.io/initial-events-end":"true"}}}', True),
+            (
+                (
+                    b'{"metadata":{"name":"c","labels":{"kubernetes.io/service-name":"a"}},"addressType":"IPv4",'
+                    b'"endpoints":[{"addresses":["10.1.1.1"],"hostname":"h"}],"ports":[{"name":"p","port":1}]}'
+                ),
+                False,
+            ),
+        )
+    ),
+]
+
+
 def _files(folder: Path, pattern: str) -> list[bytes]:
     return [each.read_bytes() for each in sorted(folder.rglob(pattern)) if each.is_file()]
 
@@ -224,6 +276,7 @@ TARGETS = {
             [b"$ORIGIN example.org.\n$TTL 1h\n@ IN SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n"],
         ),
         Target("resolv.conf", resolv_confs, [b"nameserver 192.0.2.1\nsearch a.example b.example\noptions ndots:5\n"]),
+        Target("watches", watches, WATCHES),
         Target("events", events, [bytes(range(256))]),
     )
 }

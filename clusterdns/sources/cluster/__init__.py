@@ -7,8 +7,8 @@ bodies as they come       watched without a gap      stream of batches
                           a namespace's pods, once
 """
 
-from clusterdns.sources.cluster.connection import Access, Lost, Refused
+from clusterdns.sources.cluster.connection import Access, Lost, Refused, Unreadable
 from clusterdns.sources.cluster.following import Health, Patience
 from clusterdns.sources.cluster.gathering import Cluster, Selection
 
-__all__ = ["Access", "Cluster", "Health", "Lost", "Patience", "Refused", "Selection"]
+__all__ = ["Access", "Cluster", "Health", "Lost", "Patience", "Refused", "Selection", "Unreadable"]

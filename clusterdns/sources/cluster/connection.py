@@ -49,6 +49,10 @@ Lost = (aiohttp.ClientError, OSError, TimeoutError, EOFError)
 """What a request fails with when it is not the API server that says no."""
 
 
+Unreadable = (msgspec.DecodeError, RecursionError)
+"""What a body is not understood with: it is no JSON, or not the API's, or as deep as no object is."""
+
+
 class Refused(Exception):
     """The API server's own no: a status of 400 or above, or an ERROR event in a watch."""
 
@@ -287,7 +291,7 @@ async def _refusal(answer: aiohttp.ClientResponse) -> Refused:
     body = await answer.read()
     try:
         status = msgspec.json.decode(body, type=Status)
-    except msgspec.DecodeError:
+    except Unreadable:
         status = Status(message=body[:200].decode(errors="replace"))
     after = answer.headers.get("Retry-After", "")
     return Refused(answer.status, status.message or answer.reason or "", float(after) if after.isdigit() else None)

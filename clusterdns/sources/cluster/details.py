@@ -68,7 +68,7 @@ async def pods_in(connection: Connection, namespace: str) -> list[tuple[Pod, str
     """Each with why it is not ready, in words, and since when (seconds since the epoch); None if there are too many:
     what a part of them tells may be wrong of all.
 
-    Raises Refused, NoCredentials, and any of Lost.
+    Raises Refused, NoCredentials, and any of Unreadable and of Lost.
     """
     path, query = f"/api/v1/namespaces/{namespace}/pods", {"limit": str(PAGE)}
     found: list[Raw] = []

@@ -39,7 +39,7 @@ from clusterdns.objects import (
     Service,
 )
 from clusterdns.sources import NoCredentials
-from clusterdns.sources.cluster.connection import Lost, Refused
+from clusterdns.sources.cluster.connection import Lost, Refused, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -197,7 +197,7 @@ class Following:
             except _Unsupported as error:
                 log.info("%s: %s; listing page by page", self._resource.name, error)
                 self._streams_lists = False
-            except (Refused, NoCredentials, msgspec.DecodeError, *Lost) as error:
+            except (Refused, NoCredentials, *Unreadable, *Lost) as error:
                 # All is well once a watch has gone on for longer than it was waited for. That a list came in is not
                 # enough: a server that gives lists and nothing else would be asked for them all the time.
                 failures = 1 if self._watched() > patience else failures + 1
@@ -245,7 +245,7 @@ class Following:
                 await self._connection.renew()
             case Refused(code=403):
                 trouble = f"the right to list and watch {name} is missing: {error.message}"
-            case Refused(code=500 | 504) | msgspec.DecodeError():
+            case Refused(code=500 | 504) | msgspec.DecodeError() | RecursionError():
                 self._version = ""  # such as a version that is no number, or lies in the future
             case Refused():
                 pass

@@ -110,7 +110,7 @@ class Cluster:
         """The pods of a namespace as they are now, with the reasons why they are not ready, and since when; None if
         there are too many.
 
-        Raises Refused, NoCredentials, and any of Lost.
+        Raises Refused, NoCredentials, and any of Unreadable and of Lost.
         """
         return await details.pods_in(self._connection, namespace)
 

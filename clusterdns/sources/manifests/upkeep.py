@@ -257,7 +257,7 @@ def _backend_probe(text: str | None) -> ContainerProbe | None:
     stands = f".metadata.annotations.{BACKEND_PROBE}"
     try:
         probe = msgspec.yaml.decode(text, type=ContainerProbe)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, AttributeError, LookupError, RecursionError) as error:  # some at odd tags
         raise Refused(stands, f"expected a readinessProbe in YAML: {' '.join(str(error).split())}") from None
     if probe.exec is not None:
         raise Refused(stands, "exec: there is no container to run a command in")
