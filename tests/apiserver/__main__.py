@@ -10,6 +10,7 @@ import asyncio
 import json
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from aiohttp import web
@@ -19,6 +20,9 @@ from tests.apiserver.certificates import Authority
 from tests.apiserver.server import ApiServer
 from tests.apiserver.shapes import BY_KIND, RESOURCES
 from tests.apiserver.watching import WatchList
+
+if TYPE_CHECKING:
+    from tests.apiserver.store import Event
 
 
 def _arguments() -> argparse.Namespace:
@@ -48,18 +52,29 @@ def _put_all(api: ApiServer, path: Path) -> None:
 
 
 def _keep(api: ApiServer, path: Path) -> None:
-    """Write the state down with each change, and take it up again: what etcd does for the real one."""
+    """Write each change down before it is told, and take all up again: what etcd does for the real one."""
     if path.exists():
-        api.restore(json.loads(path.read_text()))
+        snapshot, *events = path.read_text().splitlines(keepends=True)
+        api.restore(json.loads(snapshot))
+        for each in events:
+            if each.endswith("\n"):  # else it was killed meanwhile, and has told nobody
+                api.store.replay(json.loads(each))
+        api.compact()
 
-    def write(_event: object = None) -> None:
+    def begin() -> None:
         aside = path.with_suffix(".new")
-        aside.write_text(json.dumps(api.snapshot()))
+        aside.write_text(json.dumps(api.snapshot()) + "\n")
         aside.replace(path)
 
+    def write(event: Event) -> None:
+        kind = {"kind": event.now.resource.kind, "apiVersion": event.now.resource.api_version}
+        with path.open("a") as journal:
+            journal.write(json.dumps({"type": event.type, "object": kind | event.now.data}) + "\n")
+
+    begin()
+    api.store.when_restored = begin
     for resource in RESOURCES.values():
         api.store.subscribe(resource, write)
-    write()
 
 
 async def _serve(arguments: argparse.Namespace) -> None:

@@ -82,6 +82,7 @@ class Store:
         self._admission = Admission()
         self._objects: dict[str, dict[str, Stored]] = {name: {} for name in RESOURCES}
         self._histories = {name: _History(0) for name in RESOURCES}
+        self.when_restored: Callable[[], None] = lambda: None
         self._listeners: dict[str, set[Callable[[Event], None]]] = {name: set() for name in RESOURCES}
 
     # ---- Changes
@@ -160,6 +161,7 @@ class Store:
             stored = [Stored(RESOURCES[name], data) for data in items]
             self._objects[name] = {each.key: each for each in stored}
         self.compact()
+        self.when_restored()
 
     # ---- Questions
 

@@ -25,6 +25,7 @@ from tests.soak.setting import Setting
 from tests.soak.world import World
 
 HEALED_WITHIN = 60.0  # seconds until every answer is right again
+ENOUGH = 0.5  # of the changes that are asked for
 SPARE = 3  # descriptors more than at the start: connections that are kept for the next question
 IDLE = 15.0  # seconds until idle connections are gone
 
@@ -47,6 +48,7 @@ class Soak:
             load = Load(setting.port, world, seen, Random(self._random.random()), args.rate)
             at_start = sampling.sample()
             lasting = [load.over_udp(), load.over_tcp(), faults.change(args.changes), sampling.go_on(args.every)]
+            begun = time.monotonic()
             tasks = [asyncio.create_task(each) for each in lasting]
             failing = asyncio.create_task(faults.happen())
             try:
@@ -55,6 +57,8 @@ class Soak:
                 say("interrupted: this is what was seen so far")
             for each in (failing, *tasks[2:]):
                 await _ended(each)
+            self._check_changes(time.monotonic() - begun)
+            self._failures += [f"the API server has another {each}" for each in world.differences(setting.stored())[:5]]
             await self._check_answers(setting, world)
             for each in tasks[:2]:
                 await _ended(each)
@@ -85,6 +89,11 @@ class Soak:
                 f" {counts['changes']:,} changes, {len(self._seen.lost)} lost, {counts['wrong']} wrong,"
                 f" {last.memory:.1f} MiB, {last.descriptors} descriptors"
             )
+
+    def _check_changes(self, seconds: float) -> None:
+        reached = self._seen.counts["changes"] / seconds
+        if reached < ENOUGH * self._args.changes:
+            self._failures.append(f"only {reached:.1f} changes a second in place of {self._args.changes:g}")
 
     async def _check_answers(self, setting: Setting, world: World) -> None:
         """All of them, until they are right or the time for that is over."""

@@ -10,14 +10,18 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from tests.soak.upstream import HONEST, WRONG
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from random import Random
 
     from tests.soak.load import Seen
     from tests.soak.setting import Setting
     from tests.soak.world import World
 
+MOST_AT_ONCE = 100  # changes
+IN_HAND = 0.5  # seconds: older queries of a worker that is killed were answered before
 REPLACED_WITHIN = 3.0  # seconds in which a worker's queries may be lost once it was killed
 
 
@@ -34,8 +38,8 @@ class Faults:
         """From when until when queries may be lost."""
         self._all: list[Callable[[], Awaitable[None]]] = [
             self.kill_api, self.pause_api, self.cut_watches, self.expire_watches, self.slow_api, self.refuse,
-            self.garble, self.kill_upstream, self.pause_upstream, self.reload, self.reload_what_is_wrong,
-            self.half_messages, self.never_read, self.made_up_names,
+            self.garble, self.kill_upstream, self.pause_upstream, self.upstream_does_wrong, self.reload,
+            self.reload_what_is_wrong, self.half_messages, self.never_read, self.made_up_names,
         ]  # fmt: skip
         if workers > 1:
             self._all.append(self.kill_worker)
@@ -50,13 +54,18 @@ class Faults:
                 await _whole(fault())
 
     async def change(self, rate: float) -> None:
-        """So many changes a second, while the API server is there."""
+        """So many changes a second. What could not be made while there was no API server is made up for."""
+        begun = time.monotonic()
         while True:
+            await asyncio.sleep(0.1)
             async with self.held:
-                what, manifests = self._world.change()
-                await _whole(asyncio.to_thread(self._setting.api.call, what, *manifests))
-            self._seen.counts["changes"] += 1
-            await asyncio.sleep(self._random.expovariate(rate))
+                due = min(int((time.monotonic() - begun) * rate) - self._seen.counts["changes"], MOST_AT_ONCE)
+                await _whole(self._change(due))
+
+    async def _change(self, count: int) -> None:
+        for what, manifests in self._world.change(count).items():
+            await asyncio.to_thread(self._setting.api.call, what, *manifests)
+        self._seen.counts["changes"] += count
 
     async def _call(self, method: str, **named: object) -> None:
         await asyncio.to_thread(self._setting.api.call, method, **named)
@@ -107,14 +116,32 @@ class Faults:
             await self._call("cut", in_line=True)
 
     async def kill_upstream(self) -> None:
-        self._setting.upstream.kill()
-        await self._moment()
-        self._setting.upstream.start()
+        with self._upstream_is_not_well():
+            self._setting.upstream.kill()
+            await self._moment()
+            await asyncio.to_thread(self._setting.upstream.start)
 
     async def pause_upstream(self) -> None:
-        self._setting.upstream.process.send_signal(signal.SIGSTOP)
-        await self._moment()
-        self._setting.upstream.process.send_signal(signal.SIGCONT)
+        with self._upstream_is_not_well():
+            self._setting.upstream.process.send_signal(signal.SIGSTOP)
+            await self._moment()
+            self._setting.upstream.process.send_signal(signal.SIGCONT)
+
+    async def upstream_does_wrong(self) -> None:
+        how = self._random.choice(list(WRONG))
+        self._seen.counts[f"upstream is {how}"] += 1
+        with self._upstream_is_not_well():
+            await asyncio.to_thread(self._setting.upstream.behave, how)
+            await self._moment()
+            await asyncio.to_thread(self._setting.upstream.behave, HONEST)
+
+    @contextlib.contextmanager
+    def _upstream_is_not_well(self) -> Iterator[None]:
+        self._seen.upstream_is_well_since = float("inf")
+        try:
+            yield
+        finally:
+            self._seen.upstream_is_well_since = time.monotonic()
 
     async def reload(self) -> None:
         self._setting.write_configuration(ttl=self._random.randint(5, 60))
@@ -150,7 +177,7 @@ class Faults:
 
     async def made_up_names(self) -> None:
         """Names for the upstream that nobody has asked before, faster than it answers, and no DNS at all."""
-        with socket.socket(type=socket.SOCK_DGRAM) as client:
+        with self._upstream_is_not_well(), socket.socket(type=socket.SOCK_DGRAM) as client:
             client.setblocking(False)
             client.connect(("127.0.0.1", self._setting.port))
             for number in range(2000):
@@ -166,7 +193,7 @@ class Faults:
         if len(children) < 2:
             return
         at = time.monotonic()
-        self.excused.append((at - 3.0, at + REPLACED_WITHIN))
+        self.excused.append((at - IN_HAND, at + REPLACED_WITHIN))
         os.kill(self._random.choice(children), signal.SIGKILL)
         await self._moment(REPLACED_WITHIN, REPLACED_WITHIN + 1)
 

@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dns.flags
@@ -15,7 +16,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from tests.soak.world import ZONE, Truth
+from tests.soak.world import Truth
+from tests.upstreams.behaviours import address_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.soak.world import World
 
+ELSEWHERE = "example.test."
+CONVALESCENCE = 10.0  # seconds until an upstream that failed has to be asked again
 PATIENCE = 3.0  # seconds until a query counts as lost
 MOST_AT_ONCE = 100  # queries; what is due besides, since the client was held up itself, is not asked
 MOST_TOLD = 20
@@ -36,6 +40,8 @@ class Seen:
         self.wrong: list[str] = []
         self.lost: list[tuple[float, str]] = []
         """When they were asked, by time.monotonic()."""
+        self.upstream_is_well_since = 0.0
+        """By the same clock; infinity while it is not."""
 
     def note_wrong(self, text: str) -> None:
         self.counts["wrong"] += 1
@@ -55,9 +61,8 @@ def fault(asked: dns.message.Message, reply: dns.message.Message, truth: Truth) 
     """What is wrong with a reply; empty if nothing is."""
     if not asked.is_response(reply):
         return "it is no response to the question"
-    rcode = dns.rcode.NOERROR if truth.exists else dns.rcode.NXDOMAIN
-    if reply.rcode() != rcode:
-        return f"{dns.rcode.to_text(reply.rcode())} in place of {dns.rcode.to_text(rcode)}"
+    if dns.rcode.to_text(reply.rcode()) != truth.rcode:
+        return f"{dns.rcode.to_text(reply.rcode())} in place of {truth.rcode}"
     rtype = dns.rdatatype.from_text(truth.rtype)
     found = {each.to_text() for rrset in reply.answer if rrset.rdtype == rtype for each in rrset}
     if reply.flags & dns.flags.TC:
@@ -105,6 +110,7 @@ class Load:
         self._random = random
         self._rate = rate
         self._still = world.truths_of_still()
+        self._still_names = {each.name for each in self._still}
 
     async def over_udp(self) -> None:
         udp, tasks = _Udp(self._port), set[asyncio.Task[None]]()
@@ -124,17 +130,17 @@ class Load:
             udp.close()
 
     async def _ask(self, udp: _Udp, number: int) -> None:
-        truth, is_judged = self._next()
-        asked = query(truth, number, self._random)
+        what = self._next()
+        asked = query(what, number, self._random)
         at = time.monotonic()
         waiting = udp.ask(number, asked.to_wire())
         self._seen.counts["over UDP"] += 1
-        done, _ = await asyncio.wait([waiting], timeout=PATIENCE if is_judged else 2 * PATIENCE)
+        done, _ = await asyncio.wait([waiting], timeout=2 * PATIENCE if what.name.endswith(ELSEWHERE) else PATIENCE)
         if done:
-            self._judge(asked, waiting.result(), truth, is_judged=is_judged)
+            self._judge(asked, waiting.result(), self._possible(what, at))
         else:
             udp.awaited.pop(number, None)
-            self._seen.lost.append((at, f"{truth.name} {truth.rtype}"))
+            self._seen.lost.append((at, f"{what.name} {what.rtype}"))
 
     async def over_tcp(self) -> None:
         """One connection after the other, each with some queries at once."""
@@ -152,41 +158,59 @@ class Load:
         try:
             truths = [self._random.choice(self._still) for _ in range(self._random.randint(1, 20))]
             asked = [(query(truth, number, self._random), truth) for number, truth in enumerate(truths)]
-            async for message, data, truth in pipelined(reader, writer, asked):
+            async for message, data, truth in pipelined(reader, writer, asked, and_no_more=self._random.random() < 0.2):
                 self._seen.counts["over TCP"] += 1
-                self._judge(message, data, truth, is_judged=True)
+                self._judge(message, data, [truth])
         finally:
             writer.close()
 
-    def _next(self) -> tuple[Truth, bool]:
-        """A question, and whether its answer is known for certain at this moment."""
+    def _next(self) -> Truth:
+        """A question; of a name that does not change, with its answer."""
         chance = self._random.random()
         if chance < 0.6:
-            return self._random.choice(self._still), True
+            return self._random.choice(self._still)
         if chance < 0.85:
-            number = 1000 + self._random.randrange(self._world.most_moving)
-            return Truth(f"s{number}.team-{number % 5}.{ZONE}", "A", frozenset()), False
-        zone = "uncached.example.test." if chance < 0.9 else "example.test."
-        return Truth(f"h{self._random.randrange(2000)}.{zone}", "A", frozenset()), False
+            return Truth(self._world.moving_name(self._random), "A", frozenset())
+        return Truth(f"h{self._random.randrange(2000)}.{ELSEWHERE}", "A", frozenset())
 
-    def _judge(self, asked: dns.message.Message, data: bytes, truth: Truth, *, is_judged: bool) -> None:
+    def _possible(self, asked: Truth, at: float) -> list[Truth]:
+        """The answers that a question may have that was asked then, and is answered now."""
+        if asked.name.endswith(ELSEWHERE):
+            found = [Truth(asked.name, "A", frozenset({address_of(asked.name)}))]
+            if at < self._seen.upstream_is_well_since + CONVALESCENCE:
+                found += [replace(found[0], records=frozenset(), rcode=each) for each in ("SERVFAIL", "REFUSED")]
+            return found
+        return self._world.possible(asked.name, at) if asked.name not in self._still_names else [asked]
+
+    def _judge(self, asked: dns.message.Message, data: bytes, possible: Sequence[Truth]) -> None:
+        """The last of what is possible is told, if it is none of them."""
+        about = f"{possible[-1].name} {possible[-1].rtype}"
         try:
             reply = dns.message.from_wire(data)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is wrong
-            self._seen.note_wrong(f"{truth.name} {truth.rtype}: it can not be read: {error!r}")
+            self._seen.note_wrong(f"{about}: it can not be read: {error!r}")
             return
         self._seen.counts[dns.rcode.to_text(reply.rcode())] += 1
-        wrong = fault(asked, reply, truth) if is_judged else "" if asked.is_response(reply) else "no response to it"
-        if wrong:
-            self._seen.note_wrong(f"{truth.name} {truth.rtype}: {wrong}")
+        wrong = [fault(asked, reply, each) for each in possible]
+        if all(wrong):
+            self._seen.note_wrong(f"{about}: {wrong[-1]}")
 
 
 async def pipelined(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: Sequence[tuple[dns.message.Message, Truth]]
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    asked: Sequence[tuple[dns.message.Message, Truth]],
+    *,
+    and_no_more: bool = False,
 ) -> AsyncIterator[tuple[dns.message.Message, bytes, Truth]]:
-    """Ask all at once, over TCP; each query with its reply, as they come. Their IDs count from 0."""
+    """Ask all at once, over TCP; each query with its reply, as they come. Their IDs count from 0.
+
+    and_no_more: close our half of the connection before the replies are there.
+    """
     packets = [message.to_wire() for message, _ in asked]
     writer.write(b"".join(struct.pack("!H", len(each)) + each for each in packets))
+    if and_no_more:
+        writer.write_eof()
     for _ in asked:
         (length,) = struct.unpack("!H", await reader.readexactly(2))
         data = await reader.readexactly(length)

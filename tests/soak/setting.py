@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -19,22 +19,36 @@ if TYPE_CHECKING:
     from tests.soak.world import World
 
 PATIENCE = 60.0  # seconds until the server is ready
-UPSTREAM = Path(__file__).parents[1] / "benchmarks" / "upstream.py"
+REPOSITORY = Path(__file__).parents[2]
 
 
 class Upstream:
-    """It has one address for every name. It can be killed, and come back at the same port."""
+    """It has an address for every name. It can be killed, and come back at the same port; and do wrong."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen([sys.executable, UPSTREAM, str(self.port)])
+        command = [sys.executable, "-m", "tests.soak.upstream", str(self.port)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, cwd=REPOSITORY, stdin=pipe, stdout=pipe, text=True)
+        self._understood()
+
+    def behave(self, how: str) -> None:
+        """As tests/soak/upstream.py knows it."""
+        assert self.process.stdin is not None
+        print(how, file=self.process.stdin, flush=True)
+        self._understood()
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
+
+    def _understood(self) -> None:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line == "ready\n", f"the upstream says {line!r}"
 
 
 class Setting:
@@ -96,6 +110,11 @@ class Setting:
 
     def reload(self) -> None:
         self.server.send_signal(signal.SIGHUP)
+
+    def stored(self) -> dict[str, list[dict[str, Any]]]:
+        """The objects that the API server has now, by resource."""
+        found: dict[str, list[dict[str, Any]]] = self.api.call("snapshot")["objects"]
+        return found
 
     def processes(self) -> list[int]:
         """The server's, the first one first."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
 ZONE = "svc.cluster.local."
 NAMESPACES = 5
+LATEST = 60.0  # seconds: what was so before that may be said no more
 
 
 @dataclass
@@ -64,7 +67,7 @@ class Truth:
     name: str
     rtype: str
     records: frozenset[str]
-    exists: bool = True
+    rcode: str = "NOERROR"
 
 
 @dataclass
@@ -72,12 +75,17 @@ class World:
     """Services that stay as they are, and others that come, change and go."""
 
     random: Random
+    clock: Callable[[], float] = time.monotonic
     still: list[Service] = field(default_factory=list)
     moving: dict[int, Service] = field(default_factory=dict)
+    coming: set[int] = field(default_factory=set)
+    """Namespaces that are there now, and have nothing in them."""
     most_moving: int = 300
 
     def __post_init__(self) -> None:
         self.still = [self._made(number) for number in range(200)]
+        self._course: dict[str, list[tuple[float, Truth]]] = {}
+        """By name: what its A records came to be, and when."""
 
     def _made(self, number: int) -> Service:
         is_headless = number % 5 == 0
@@ -91,18 +99,69 @@ class World:
         names = [f"team-{number}" for number in range(NAMESPACES)]
         return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each}} for each in names]
 
-    def change(self) -> tuple[str, list[dict[str, Any]]]:
-        """Something new: what to do with which objects, `put` or `delete`."""
-        number = 1000 + self.random.randrange(self.most_moving)
+    def change(self, count: int) -> dict[str, list[dict[str, Any]]]:
+        """So many Services that come, change or go, and now and then a Namespace: the objects to `put` or `delete`."""
+        changes = [self._change(number) for number in self.random.sample(range(1000, 1000 + self.most_moving), count)]
+        if self.random.random() < count / 20:
+            changes.append(self._change_namespace(self.random.randrange(NAMESPACES)))
+        made: dict[str, list[dict[str, Any]]] = {}
+        for what, manifests in changes:
+            made.setdefault(what, []).extend(manifests)
+        return made
+
+    def _change(self, number: int) -> tuple[str, list[dict[str, Any]]]:
         if number in self.moving and self.random.random() < 0.3:
-            return "delete", self.moving.pop(number).manifests()
+            gone = self.moving.pop(number)
+            self._note(_missing(gone.host))
+            return "delete", gone.manifests()
         self.moving[number] = self._made(number)
+        self._note(truths(self.moving[number])[0])
         return "put", self.moving[number].manifests()
+
+    def _change_namespace(self, number: int) -> tuple[str, list[dict[str, Any]]]:
+        self.coming ^= {number}
+        self._note(_of_namespace(number, exists=number in self.coming))
+        manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"coming-{number}"}}
+        return "put" if number in self.coming else "delete", [manifest]
+
+    def _note(self, truth: Truth) -> None:
+        course, now = self._course.setdefault(truth.name, [(float("-inf"), _missing(truth.name))]), self.clock()
+        while len(course) > 1 and course[1][0] < now - LATEST:
+            del course[0]
+        course.append((now, truth))
+
+    def possible(self, name: str, asked_at: float) -> list[Truth]:
+        """What may be said of a name that changes: what was so LATEST seconds before it was asked, or later."""
+        course = self._course.get(name, [(float("-inf"), _missing(name))])
+        first = max(at for at, (since, _) in enumerate(course) if at == 0 or since <= asked_at - LATEST)
+        return [truth for _, truth in course[first:]]
+
+    def moving_name(self, random: Random) -> str:
+        """The name of something that changes, whether or not it is there now."""
+        if random.random() < 0.1:
+            return _of_namespace(random.randrange(NAMESPACES), exists=False).name
+        return Service(1000 + random.randrange(self.most_moving), False, frozenset()).host
+
+    def differences(self, stored: dict[str, list[dict[str, Any]]]) -> list[str]:
+        """In what the API server's objects are others than those of here."""
+        services = [*self.still, *self.moving.values()]
+        expected = {(each.namespace, each.name): sorted(each.endpoints) for each in services}
+        found = {
+            (each["metadata"]["namespace"], each["metadata"]["labels"]["kubernetes.io/service-name"]): sorted(
+                address for endpoint in each["endpoints"] for address in endpoint["addresses"]
+            )
+            for each in stored["endpointslices"]
+        }
+        here = {(each["metadata"]["namespace"], each["metadata"]["name"]) for each in stored["services"]}
+        namespaces = {each["metadata"]["name"] for each in stored["namespaces"]}
+        told = [f"{'/'.join(key)}" for key in expected.keys() | found if expected.get(key) != found.get(key)]
+        told += ["/".join(key) for key in expected.keys() ^ here]
+        return told + [f"coming-{n}" for n in range(NAMESPACES) if (n in self.coming) != (f"coming-{n}" in namespaces)]
 
     def truths_of_still(self) -> list[Truth]:
         """What has to be so at every moment."""
         return [truth for each in self.still for truth in truths(each)] + [
-            Truth(f"missing-{number}.team-{number % NAMESPACES}.{ZONE}", rtype, frozenset(), exists=False)
+            Truth(f"missing-{number}.team-{number % NAMESPACES}.{ZONE}", rtype, frozenset(), "NXDOMAIN")
             for number in range(50)
             for rtype in ("A", "AAAA")
         ]
@@ -113,8 +172,17 @@ class World:
         return [
             *self.truths_of_still(),
             *(truth for each in self.moving.values() for truth in truths(each)),
-            *(Truth(each.host, "A", frozenset(), exists=False) for each in gone if each.number not in self.moving),
+            *(_missing(each.host) for each in gone if each.number not in self.moving),
+            *(_of_namespace(number, exists=number in self.coming) for number in range(NAMESPACES)),
         ]
+
+
+def _missing(name: str) -> Truth:
+    return Truth(name, "A", frozenset(), "NXDOMAIN")
+
+
+def _of_namespace(number: int, *, exists: bool) -> Truth:
+    return Truth(f"coming-{number}.{ZONE}", "A", frozenset(), "NOERROR" if exists else "NXDOMAIN")
 
 
 def truths(service: Service) -> list[Truth]:

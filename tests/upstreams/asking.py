@@ -11,7 +11,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import dns.message
-from serving import eventually
+
+from tests.e2e.serving import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

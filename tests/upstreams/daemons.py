@@ -7,7 +7,7 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, Self
 
-from serving import eventually, free_port, program
+from tests.e2e.serving import eventually, free_port, program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 import dns.flags
 import dns.message
 import dns.rdatatype
-from serving import free_port
+
+from tests.e2e.serving import free_port
 
 if TYPE_CHECKING:
     import ssl
@@ -79,6 +80,7 @@ class Faulty:
     """`with Faulty(honest) as upstream`: at upstream.address and upstream.port, and with `tls` at upstream.tls_port.
 
     behaviour: may be exchanged at any time.
+    port: of its own choice, unless one is given.
     tcp: whether it takes connections over TCP.
     idle_seconds: after which it closes connections.
     """
@@ -88,12 +90,13 @@ class Faulty:
         behaviour: Behaviour,
         *,
         address: str = "127.0.0.1",
+        port: int = 0,
         tcp: bool = True,
         tls: ssl.SSLContext | None = None,
         idle_seconds: float | None = None,
     ) -> None:
         self.behaviour = behaviour
-        self.address, self.port = address, free_port()
+        self.address, self.port = address, port or free_port()
         self.tls_port = free_port() if tls else 0
         self.queries: list[Query] = []
         self.connections = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
-from serving import program
+from tests.e2e.serving import program
 
 if TYPE_CHECKING:
     from pathlib import Path
