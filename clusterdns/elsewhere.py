@@ -112,8 +112,7 @@ class Elsewhere:
         if entry is None:
             cache.counts.misses += 1
             return None
-        if serial is not None and entry.vouched_for >= 0:
-            entry.vouched_for = serial
+        self._vouch(entry, serial)
         if now < entry.expires_at:
             self._count_hit(entry)
             entry.hit(now, cache.limits.prefetch_gap_seconds)
@@ -136,7 +135,11 @@ class Elsewhere:
     async def learn(self, question: Question, terms: Terms, *, serial: int | None = None) -> Remembered:
         """What an upstream says, or said before if none answers now; in bounded time."""
         cache = self.cache
-        entry = cache.recall(question.name + terms.suffix, cache.clock())
+        now = cache.clock()
+        entry = cache.recall(question.name + terms.suffix, now)
+        if entry is not None and now < entry.expires_at:  # it came while this stood in line
+            self._vouch(entry, serial)
+            return Remembered(entry.response, int(now - entry.stored_at))
         asking = self._ask(question, terms, serial)
         if entry is None or entry.response.is_failure:
             return Remembered(await asyncio.shield(asking), 0)  # others wait for it too
@@ -145,6 +148,11 @@ class Elsewhere:
             return Remembered(asking.result(), 0)
         entry.retry_at = cache.clock() + RETRY_SECONDS
         return Remembered(self._stale(entry), 0)
+
+    @staticmethod
+    def _vouch(entry: Entry, serial: int | None) -> None:
+        if serial is not None and entry.vouched_for >= 0:
+            entry.vouched_for = serial
 
     def _count_hit(self, entry: Entry) -> None:
         self.cache.counts.hits += 1

@@ -424,6 +424,16 @@ class TestAutopath:
         assert await server.says("www.example.com.default.svc.cluster.local", client=self.CLIENT) == "SERVFAIL "
 
 
+class TestThoseInLine:
+    async def test_find_what_has_come_meanwhile(self, upstream: Faulty) -> None:
+        """Replies to come are begun a few at a time: the first may be there before the last one is begun."""
+        server, query = Resolving(upstream, Searching()), dns.message.make_query("www.example.com", "A").to_wire()
+        first, in_line = (server.respond(query, ("127.0.0.1", 1)) for _ in range(2))
+        replies = [dns.message.from_wire(await each) for each in (first, in_line)]
+        assert [str(each.answer[0][0]) for each in replies] == ["192.0.2.1"] * 2
+        assert len(upstream.asked_for("www.example.com")) == 1
+
+
 class TestLimits:
     @staticmethod
     def silent(server: Resolving, *clients: str) -> list[asyncio.Task[dns.message.Message]]:
