@@ -3,6 +3,8 @@
 connection            ->  following              ->  gathering
 credentials, requests,    one kind: listed, then     all kinds as one
 bodies as they come       watched without a gap      stream of batches
+                          ^
+                          listing: one as it comes in
                       ->  details
                           a namespace's pods, once
 """

@@ -40,6 +40,7 @@ from clusterdns.objects import (
 )
 from clusterdns.sources import NoCredentials
 from clusterdns.sources.cluster.connection import Lost, Refused, Unreadable
+from clusterdns.sources.cluster.listing import Listing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -162,22 +163,14 @@ class Following:
         self._patience = patience
         self._selectors = dict(selectors)
         self._known: dict[Key, KubernetesObject] = {}
-        self._listing: dict[Key, KubernetesObject] | None = None
+        self._listing: Listing | None = None
         """What has come in of a list that is not complete yet."""
         self._version = ""
         """Where to resume; empty if everything has to be listed."""
         self._watching_since: float | None = None
         """When the watch of this step began; None while there is none, such as during a list."""
-        self._tells_all = True
-        """Whether a list that comes in is told whole."""
         self._is_apart = True
         """Whether who follows may know what is not known here: before the first list, and since one that broke off."""
-        self._news: set[Key] = set()
-        """Of the list that comes in: what has changed after all that the watches have told."""
-        self._missed: dict[Key, None] = {}
-        """Of the same: what differs, and is no news."""
-        self._met = 0
-        """Of the same: how many of its objects are known by their keys."""
         self._is_doubtful = False
         """Whether the connection was lost, so that the API server may have come back with an older state."""
         self._streams_lists = True
@@ -327,23 +320,26 @@ class Following:
             if line.type == "ERROR":
                 self._version = ""
                 raise Refused(body.code, body.message)
-            current = self._known if self._listing is None else self._listing
+            version = body.metadata.resource_version
             if line.type in ("ADDED", "MODIFIED"):
                 new = self._decoded(line.object)
-                current[new.key] = new
-                if self._is_listing and self._is_news(new.key, body.metadata):
-                    self._missed.pop(new.key, None)
                 events.append(Put(new))
-                triggers += _triggers(new, body.metadata) if self._listing is None else ()
+                if self._listing is None:
+                    self._known[new.key] = new
+                    triggers += _triggers(new, body.metadata)
+                else:
+                    self._listing.change(new, version)
             elif line.type == "DELETED":
                 key = self._object.decode(line.object).key
-                current.pop(key, None)
-                self._met = 0  # in a list it may have been one of those
                 events.append(Gone(self._resource.kind, key))
+                if self._listing is None:
+                    self._known.pop(key, None)
+                else:
+                    self._listing.remove(key)
             if self._listing is None:
-                self._version = body.metadata.resource_version or self._version
+                self._version = version or self._version
             elif (body.metadata.annotations or {}).get(INITIAL_EVENTS_END) == "true":
-                events += self._complete(body.metadata.resource_version)
+                events += self._complete(version)
             elif line.type == "BOOKMARK":
                 raise _Unsupported("the API server does not tell where a streamed list ends")
         return triggers
@@ -365,22 +361,15 @@ class Following:
         yield Heard(self._complete(page.metadata.resource_version))
 
     def _begin_list(self) -> None:
-        self._listing, self._news, self._missed, self._met = {}, set(), {}, 0
-        self._tells_all, self._is_apart = self._is_apart, True
+        self._listing = Listing(self._known, self._version, tells_all=self._is_apart)
+        self._is_apart = True
 
     def _listed(self, raw: Raw) -> list[Event]:
         """Take in an object of a list; what there is to tell of it."""
         assert self._listing is not None  # noqa: S101 - only those ask that have begun a list
         new = self._decoded(raw)
-        key = new.key
-        known = self._known.get(key)
-        self._met += known is not None and key not in self._listing
-        self._listing[key] = new
-        if known is new:
-            return [Put(new)] if self._tells_all else []
-        if self._version and not self._is_news(key, self._body.decode(raw).metadata):
-            self._missed[key] = None
-        return [Put(new)]
+        is_told = self._listing.add(new, lambda: self._body.decode(raw).metadata.resource_version)
+        return [Put(new)] if is_told else []
 
     def _decoded(self, raw: Raw) -> KubernetesObject:
         """The object; the very one that is known if nothing about it has changed, so that whoever follows sees it, and
@@ -421,25 +410,16 @@ class Following:
 
         What has changed was told as it came in, so of tens of thousands of objects only those remain that vanished.
         """
-        fresh = self._listing or {}
-        # To look for what vanished takes milliseconds; mostly the count tells that nothing has.
-        vanished = self._known.keys() - fresh.keys() if self._met < len(self._known) else set[Key]()
-        if self._version:
-            self._report([*self._missed, *vanished])
-        self._known, self._listing, self._version, self._is_doubtful = fresh, None, version, False
+        listing = self._listing
+        assert listing is not None  # noqa: S101 - only those ask that have begun a list
+        self._report(listing.missed())
+        self._known, self._listing, self._version, self._is_doubtful = listing.objects, None, version, False
         self._is_apart = False
         self.health.listed_at = self._watching_since = time.monotonic()
         kind = self._resource.kind
-        return [Listed(kind, tuple(fresh.values()))] if self._tells_all else [Gone(kind, each) for each in vanished]
-
-    def _is_news(self, key: Key, metadata: _Metadata) -> bool:
-        """Whether an object of a list has changed since the last watch ended, so that none has missed it."""
-        versions = metadata.resource_version, self._version
-        if all(each.isdigit() for each in versions):
-            newer, last = map(int, versions)
-            if newer > last:
-                self._news.add(key)
-        return key in self._news
+        if listing.tells_all:
+            return [Listed(kind, tuple(listing.objects.values()))]
+        return [Gone(kind, each) for each in listing.vanished]
 
     def _report(self, different: list[Key]) -> None:
         if different:
