@@ -747,6 +747,21 @@ class TestNobodyIsAskedInATightLoop:
             tries = [each.restarts - old for each, old in zip(followed.cluster.health, before, strict=True)]
             assert all(1 <= each < self.MOST / 6 for each in tries)
 
+    async def test_the_wait_is_short_again_after_a_watch_that_was_steady(self, api: ApiServer) -> None:
+        """It need not last as long as was waited for it, else an API server that is away now and then is not heard."""
+        hurried = patience(first_retry=0.02, last_retry=1.28, steady=0.2)
+        api.fail(503, resource="services")
+        async with Followed(api, patience=hurried) as followed:
+            await until(lambda: len(api.asked("services")) >= 7)
+            api.heal()
+            await settled(followed)
+            await asyncio.sleep(0.3)
+            cut_at = time.monotonic()
+            api.cut("services")
+            asked = len(api.asked("services"))
+            await until(lambda: len(api.asked("services")) > asked)
+            assert api.asked("services")[asked].when - cut_at < 0.3
+
     async def test_the_wait_grows_up_to_a_limit_and_is_never_twice_the_same(self, api: ApiServer) -> None:
         api.fail(503, resource="services")
         async with Followed(api, patience=patience(first_retry=0.02, last_retry=0.16)):

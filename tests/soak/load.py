@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import sys
 import time
 from collections import Counter
 from dataclasses import replace
@@ -47,6 +48,7 @@ class Seen:
         self.counts["wrong"] += 1
         if len(self.wrong) < MOST_TOLD:
             self.wrong.append(text)
+            print(f"soak: wrong: {text}", file=sys.stderr, flush=True)
 
 
 def query(truth: Truth, number: int, random: Random) -> dns.message.Message:

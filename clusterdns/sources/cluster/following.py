@@ -99,6 +99,8 @@ class Patience(Struct, frozen=True):
     """How long a watch may last; between half of it and all, so that not all clients come back at once."""
     first_retry: float = 0.2
     last_retry: float = 30.0
+    steady: float = 5.0
+    """A watch that has gone on for so long was well, however long it was waited for."""
     relist: float = 1800.0
     """The watchdog: so long after a list everything is listed again, and compared with what the watches have told."""
 
@@ -191,9 +193,10 @@ class Following:
                 log.info("%s: %s; listing page by page", self._resource.name, error)
                 self._streams_lists = False
             except (Refused, NoCredentials, *Unreadable, *Lost) as error:
-                # All is well once a watch has gone on for longer than it was waited for. That a list came in is not
-                # enough: a server that gives lists and nothing else would be asked for them all the time.
-                failures = 1 if self._watched() > patience else failures + 1
+                # All is well once a watch has gone on for longer than it was waited for, or for a moment that is long
+                # enough. That a list came in is not: a server that gives lists and nothing else would be asked for
+                # them all the time.
+                failures = 1 if self._watched() > min(patience, self._patience.steady) else failures + 1
                 wait = self._delay(failures, error)
                 patience = max(wait, self._patience.first_retry)
                 if self._resource.is_spare and isinstance(error, Refused) and error.code == FORBIDDEN:
