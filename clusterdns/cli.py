@@ -385,6 +385,9 @@ def _plain_words() -> Iterator[None]:
 
 def _tell_of_fault(error: Exception) -> NoReturn:
     logging.getLogger("clusterdns").debug("the fault in full", exc_info=error)
+    if any(isinstance(each, MemoryError) for each in (error, error.__context__)):
+        click.echo("clusterdns: there is no memory left that this process may have", err=True)
+        raise SystemExit(FAULT) from None
     click.echo(f"clusterdns: a fault in the program, please report it: {redacted(repr(error))}", err=True)
     raise SystemExit(FAULT) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import socket
 import subprocess
 from contextlib import ExitStack
@@ -14,10 +15,12 @@ import dns.exception
 import dns.message
 import dns.query
 import pytest
-from serving import DEADLINE, EXAMPLE, REPOSITORY, Serving, eventually, free_port, program, run
+from serving import COMMAND, DEADLINE, ENVIRONMENT, EXAMPLE, REPOSITORY, Serving, eventually, free_port, program, run
 
 from tests.apiserver import Process
-from tests.followed import namespace, service
+from tests.followed import namespace, service, slice_of
+from tests.upstreams import Faulty, address_of
+from tests.upstreams.behaviours import honest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,6 +110,19 @@ class TestADiskThatIsFull:
         api.kill()
         assert serve(*arguments).answers("newer.demo.svc.cluster.local") == ["10.96.7.9"]
 
+    def test_has_the_snapshot_again_once_there_is_room(self, api: Process, serve: Serve, disk: Path) -> None:
+        """The server goes on meanwhile, and writes with the next change."""
+        server = ready(serve("--api-server", api.url, "--snapshot", disk / "snapshot"))
+        with pytest.raises(OSError, match="No space left"):
+            fill_up(disk / "waste")
+        api.call("put", service("new", clusterIP="10.96.7.8"))
+        eventually(lambda: "the snapshot can not be written" in server.log, "a warning", 30)
+        (disk / "waste").unlink()
+        api.call("put", service("newer", clusterIP="10.96.7.9"))
+        path = disk / "snapshot"
+        eventually(lambda: path.exists() and b"newer" in path.read_bytes(), "the snapshot", 30)
+        assert server.answers("newer.demo.svc.cluster.local") == ["10.96.7.9"]
+
 
 class TestDescriptorsThatAreUsedUp:
     def exhaust(self, server: Serving, used: int) -> None:
@@ -120,6 +136,8 @@ class TestDescriptorsThatAreUsedUp:
             for _ in range(20):
                 assert server.answers(ALPACA) == ["10.96.78.232"]
         eventually(lambda: over_tcp(server), "a connection")
+        assert not [line for line in server.log.splitlines() if "Traceback" in line or "please report" in line]
+        assert len(server.log) < 10_000, "it fills the log"
 
     def test_datagrams_are_answered_and_connections_again_later(self, serve: Serve) -> None:
         server = ready(serve("--manifests", EXAMPLE))
@@ -161,6 +179,32 @@ class TestMemoryThatHasALimit:
                 assert {each[:2] for each in heard} == {each.to_bytes(2, "big") for each in range(start, start + 50)}
         assert server.answers(ALPACA) == ["10.96.78.232"]
         assert "MemoryError" not in server.log
+
+    def test_that_is_reached_is_told_in_a_line(self, api: Process, tmp_path: Path) -> None:
+        """What the API server says has no room then: what is known goes on. Where half of a change may be known, it is
+        better to begin anew: the server ends.
+        """
+        log, port = tmp_path / "log", free_port()
+        command = [*COMMAND, "serve", "--api-server", api.url, "--listen", f"127.0.0.1:{port}", "--http", "none"]
+        with log.open("wb") as output, subprocess.Popen(command, stderr=output, env=ENVIRONMENT) as server:
+            try:
+                eventually(lambda: "ready after" in log.read_text(), "ready")
+                begun = int(Path(f"/proc/{server.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+                resource.prlimit(server.pid, resource.RLIMIT_AS, (begun + (24 << 20),) * 2)
+                for batch in range(200):
+                    addresses = [f"10.{batch}.{each // 100}.{each % 100}" for each in range(1000)]
+                    slices = (slice_of(f"s{each}", *addresses[each::10], suffix=str(batch)) for each in range(10))
+                    api.call("put", *slices)
+                    if "there is no memory left" in log.read_text():
+                        break
+                if server.poll() is None:
+                    dig = program("dig"), "@127.0.0.1", "-p", str(port), "+short", WEB
+                    assert run(*dig).stdout == "10.96.7.7\n" or server.wait(DEADLINE)
+            finally:
+                server.kill()
+        assert server.wait() in (-signal.SIGKILL, 70)
+        assert "there is no memory left" in log.read_text()
+        assert "Traceback" not in log.read_text()
 
 
 class TestAClockThatJumps:
@@ -266,3 +310,22 @@ class TestANetworkThatIsCut:
                 assert run(*inside, *query).stdout == "10.96.7.7\n"
             run(program("ip"), "link", "set", device, "up")
             server.until(WEB, ["10.96.7.9"], seconds=60)
+            api.call("put", service("new", clusterIP="10.96.7.10"))
+            server.until("new.demo.svc.cluster.local", ["10.96.7.10"])
+
+    def test_an_upstream_that_is_cut_off_is_asked_again_once_it_is_healed(
+        self, serve: Serve, cable: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        device, *inside = cable
+        with Faulty(honest, address=self.HERE) as upstream:
+            arguments = ("--manifests", EXAMPLE, "--upstream", str(upstream))
+            server = serve(*arguments, listen=(f"{self.THERE}:0",), prefix=inside)
+            dig = (*inside, "dig", f"@{self.THERE}", "-p", server.port, "+tries=1", "+timeout=8")
+            assert address_of("one.example.com") in run(*dig, "one.example.com").stdout
+            run(program("ip"), "link", "set", device, "down")
+            failed = run(*dig, "two.example.com").stdout
+            assert "SERVFAIL" in failed
+            assert address_of("one.example.com") in run(*dig, "one.example.com").stdout, "it is remembered"
+            assert "10.96.78.232" in run(*dig, ALPACA).stdout
+            run(program("ip"), "link", "set", device, "up")
+            eventually(lambda: address_of("two.example.com") in run(*dig, "two.example.com").stdout, "an answer", 30)

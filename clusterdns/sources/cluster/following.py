@@ -192,7 +192,7 @@ class Following:
             except _Unsupported as error:
                 log.info("%s: %s; listing page by page", self._resource.name, error)
                 self._streams_lists = False
-            except (Refused, NoCredentials, *Unreadable, *Lost) as error:
+            except (Refused, NoCredentials, MemoryError, *Unreadable, *Lost) as error:
                 # All is well once a watch has gone on for longer than it was waited for, or for a moment that is long
                 # enough. That a list came in is not: a server that gives lists and nothing else would be asked for
                 # them all the time.
@@ -243,6 +243,8 @@ class Following:
                 trouble = f"the right to list and watch {name} is missing: {error.message}"
             case Refused(code=500 | 504) | msgspec.DecodeError() | RecursionError():
                 self._version = ""  # such as a version that is no number, or lies in the future
+            case MemoryError():
+                trouble = "there is no memory left for what the API server says"
             case Refused():
                 pass
             case _:
