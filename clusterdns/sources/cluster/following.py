@@ -99,8 +99,10 @@ class Patience(Struct, frozen=True):
     """How long a watch may last; between half of it and all, so that not all clients come back at once."""
     first_retry: float = 0.2
     last_retry: float = 30.0
-    steady: float = 5.0
+    steady: float = 1.0
     """A watch that has gone on for so long was well, however long it was waited for."""
+    steady_list: float = 10.0
+    """The same if everything has to be listed after it, which costs an API server more than to go on."""
     relist: float = 1800.0
     """The watchdog: so long after a list everything is listed again, and compared with what the watches have told."""
 
@@ -196,7 +198,8 @@ class Following:
                 # All is well once a watch has gone on for longer than it was waited for, or for a moment that is long
                 # enough. That a list came in is not: a server that gives lists and nothing else would be asked for
                 # them all the time.
-                failures = 1 if self._watched() > min(patience, self._patience.steady) else failures + 1
+                steady = self._patience.steady_list if _expires(error) else self._patience.steady
+                failures = 1 if self._watched() > min(patience, steady) else failures + 1
                 wait = self._delay(failures, error)
                 patience = max(wait, self._patience.first_retry)
                 if self._resource.is_spare and isinstance(error, Refused) and error.code == FORBIDDEN:
@@ -223,7 +226,7 @@ class Following:
 
     def _delay(self, failures: int, error: Exception) -> float:
         """Exponential, and jittered, so that clients who failed together do not come back together."""
-        if isinstance(error, Refused) and error.code == GONE and failures == 1:
+        if _expires(error) and failures == 1:
             return 0.0
         longest = min(self._patience.last_retry, self._patience.first_retry * 2 ** min(failures - 1, 16))
         wait = random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, keeps no secret
@@ -433,6 +436,11 @@ class Following:
             fields = {"source": self._resource.name, "objects": len(different), "some": some}
             text = "%(source)s: the new list differs from what the watches had told in %(objects)d objects: %(some)s"
             log.warning(text, fields)
+
+
+def _expires(error: Exception) -> bool:
+    """Whether everything has to be listed: the version where the watch would go on is kept no more."""
+    return isinstance(error, Refused) and error.code == GONE
 
 
 def _lean(new: KubernetesObject) -> KubernetesObject:
