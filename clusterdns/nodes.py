@@ -76,6 +76,10 @@ class Zone(Struct, eq=False, kw_only=True):
 class Reply(Protocol):
     """A reply that was encoded once, and is written for each query of the same form."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+
     def to(self, packet: bytes, name_end: int) -> bytes:
         """The reply to this query, whose question's name ends with the byte at `name_end`."""
 

@@ -197,7 +197,7 @@ class _SlowWay:
         reply = self._encode(query, found, node.zone)
         written = reply.to(packet, query.name_end)
         if found.settled:
-            self._index.replies.remember(node, form, reply, len(written))
+            self._index.replies.remember(node, form, reply)
         return written
 
     def _remembered(self, query: Query, node: Node) -> tuple[Reply | None, bytes]:
@@ -209,7 +209,7 @@ class _SlowWay:
         reply = node.replies.get(form)
         own = wire.form(query) + self._kind
         if reply is not None and own != form:
-            self._index.replies.remember(node, own, reply, 0)
+            self._index.replies.remember(node, own, reply)
         return reply, form
 
     # Names of others

@@ -80,6 +80,10 @@ class Fixed(Struct, eq=False):
     head: bytes
     tail: bytes
 
+    @property
+    def size(self) -> int:
+        return len(self.tail)
+
     def to(self, packet: bytes, name_end: int) -> bytes:
         return packet[:2] + self.head + packet[HEADER : name_end + 5] + self.tail
 
@@ -97,6 +101,10 @@ class Rotating(Struct, eq=False):
     ends: Sequence[int]
     trail: bytes
     turn: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.lead) + len(self.ring) + len(self.trail)
 
     def to(self, packet: bytes, name_end: int) -> bytes:
         turn = self.turn
@@ -117,6 +125,10 @@ class Negative(Struct, eq=False):
     trail: bytes
     serial: int = -1
     pieces: tuple[bytes, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return len(self.trail) + sum(map(len, self.pieces))
 
     def to(self, packet: bytes, name_end: int) -> bytes:
         zone = self.zone

@@ -7,6 +7,7 @@ import os
 import random
 import struct
 import time
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NoReturn
@@ -19,10 +20,11 @@ from clusterdns.corefile import CorefileError, Disk
 from clusterdns.corefile import read as read_corefile
 from clusterdns.events import Listed, Put
 from clusterdns.index import Index
-from clusterdns.index.remembered import MOST_BYTES
+from clusterdns.index.remembered import MOST_BYTES, OVERHEAD
 from clusterdns.nodes import ServiceName, Zone
 from clusterdns.objects import (
     SERVICE_NAME_LABEL,
+    Endpoint,
     EndpointSlice,
     Metadata,
     Namespace,
@@ -50,6 +52,11 @@ def zone() -> Zone:
 def service(name: str, address: str = "10.96.0.9") -> Service:
     spec = ServiceSpec(cluster_ip=address, ports=(ServicePort(80, "http"),))
     return Service(Metadata(name=name, namespace="shop"), spec)
+
+
+def slice_of(service: str, addresses: list[str]) -> EndpointSlice:
+    metadata = Metadata(name=service, namespace="shop", labels={SERVICE_NAME_LABEL: service})
+    return EndpointSlice(metadata, "IPv4", tuple(Endpoint((each,)) for each in addresses))
 
 
 @pytest.fixture
@@ -110,13 +117,29 @@ class TestPackets:
             opt = b"\0\0\x29" + struct.pack("!H", size) + bytes(6)
             question = name + struct.pack("!HH", chance.choice((1, 28, 33, chance.randrange(1, 250))), 1)
             assert respond(struct.pack("!6H", 7, 256, 1, 0, 0, 1) + question + opt)
-        written = {id(reply): reply for node in index.nodes.values() for reply in node.replies.values()}
-        assert (
-            sum(300 + 2 * len(each.to(ORDINARY, len(ORDINARY) - 5)) for each in written.values())
-            <= index.replies.bytes
-            <= MOST_BYTES
-        )
+        kept = [reply.size for node in index.nodes.values() for reply in node.replies.values()]
+        assert MOST_BYTES / 4 < OVERHEAD * len(kept) + sum(kept) <= index.replies.bytes <= MOST_BYTES
         assert max(len(node.replies) for node in index.nodes.values()) <= 12
+
+    @pytest.mark.parametrize("endpoints", [1, 50])
+    def test_they_take_what_is_counted(self, index: Index, endpoints: int) -> None:
+        addresses = [f"10.98.0.{number}" for number in range(endpoints)]
+        for number in range(1000):
+            index.apply([Put(service(f"s{number}", "None")), Put(slice_of(f"s{number}", addresses))])
+        respond = responder(index, Dialect(), stream=True)
+        packets = [
+            struct.pack("!6H", 7, 256, 1, 0, 0, 0)
+            + names.from_text(f"s{number}.shop.svc.cluster.local")
+            + struct.pack("!HH", qtype, 1)
+            for number in range(1000)
+            for qtype in (1, 28, 16)
+        ]
+        tracemalloc.start()
+        for each in packets:
+            assert respond(each)
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert 0.7 * taken < index.replies.bytes < 1.5 * taken
 
 
 class TestObjects:

@@ -35,8 +35,8 @@ class RememberedReplies:
         """The oldest first: where each is, under which form, and how much it takes."""
         self._forms: dict[bytes, bytes] = {}
 
-    def remember(self, node: Node, form: bytes, reply: Reply, size: int) -> None:
-        """Let the node carry the reply from now on. size: bytes of the reply; none for one that it carries already."""
+    def remember(self, node: Node, form: bytes, reply: Reply) -> None:
+        """Let the node carry the reply from now on, to queries of that form."""
         if not isinstance(node.replies, dict):
             node.replies = {}
         replies = node.replies
@@ -46,7 +46,7 @@ class RememberedReplies:
             self._forms.clear()
         form = self._forms.setdefault(form, form)
         replies[form] = reply
-        taken = 2 * size + OVERHEAD
+        taken = reply.size + OVERHEAD
         self._in_turn.append((replies, form, taken))
         self.bytes += taken
         while self.bytes > MOST_BYTES:
