@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from clusterdns.nodes import Node, Reply
 
-MOST_BYTES = 12 << 20
+MOST_BYTES = 10 << 20
 """What all of them may take together, about."""
 
 MOST_FORMS = 12
