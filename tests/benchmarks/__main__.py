@@ -3,7 +3,8 @@
 One core is the server's; dnsperf, the API server and the upstream have another. Each round measures the echo first, and
 then all servers, so that a machine that grows slow in between slows all of them; tables show medians of the rounds, and
 ratios are those within a round. Each server starts anew in each round, is asked a sample whose answers are checked, and
-sees each question once unmeasured.
+sees each question once unmeasured. Where other virtual machines took the processors while answers were timed, they are
+timed again, and the calmest of three runs counts.
 """
 
 from __future__ import annotations
