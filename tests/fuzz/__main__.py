@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 
 ENGINES = ("hypothesis", "atheris")
-SPARE = 60.0  # seconds more than were asked for, to start and to make a finding small
+SPARE = 180.0  # seconds more than were asked for, to start and to make a finding small on a busy machine
 REPOSITORY = Path(__file__).parents[2]
 
 
