@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RCODES = {0: "NOERROR", 3: "NXDOMAIN"}
 CONNECTIONS = 8  # over TCP
 BUFFER = "1024"  # KiB: a hundred long replies at once have room before they are read, as far as the system allows
-WARMING = 20  # seconds at most, until each name was asked once
+WARMING = 5  # seconds at most, until each name was asked once
 UNDISTURBED = 0.015  # seconds of a run that other machines may take: the system counts hundredths
 CALMEST_OF = 3
 

@@ -73,7 +73,7 @@ class Setting:
             sys.executable, "-m", "clusterdns", "serve", "--config", self.configuration, "--api-server", self.api.url,
             "--listen", f"127.0.0.1:{self.port}", "--http", f"127.0.0.1:{self._pages}",
             "--upstream", f"127.0.0.1:{self.upstream.port}", "--search", "client",
-            "--snapshot", self.folder / "snapshot.json", "--workers", str(self._workers),
+            "--snapshot", self.folder / "snapshot.json", "--workers", str(self._workers), "--admin", "none",
         ]  # fmt: skip
         with self.log.open("wb") as log:
             self.server = subprocess.Popen(command, stdout=log, stderr=log)
