@@ -97,7 +97,7 @@ class Index:
         self._tree = Tree()
         self.nodes = self._tree.nodes
         """Readers keep hold of this very dictionary: it is changed, and never replaced."""
-        self.replies = RememberedReplies()
+        self.replies = RememberedReplies(self._tree.carriers)
         self.zones = tuple(zones)
         self._external_zones = tuple(zone for zone in external_zones if not zone.is_reverse)
         self._forward_zones = (*self.zones, *self._external_zones)
@@ -233,7 +233,8 @@ class Index:
 
     def forget_replies(self) -> None:
         """Forget the encoded replies of all names."""
-        self._tree.forget_replies()
+        for each in self._tree.carriers():
+            each.forget_replies()
 
     def dns_services(self) -> list[ServiceName]:
         """The Services that front this server: the one that is called so, or else those that lead to its addresses."""

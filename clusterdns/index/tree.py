@@ -6,13 +6,12 @@ other, and comes back when the hosts file lets go of the name.
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from clusterdns.nodes import HostAddress, HostName, PodNamespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from clusterdns.names import Name
     from clusterdns.nodes import Node
@@ -63,12 +62,14 @@ class Tree:
         else:
             self.nodes[name] = behind
 
-    def forget_replies(self) -> None:
-        """Forget the encoded replies of all names."""
-        for node in chain(self.nodes.values(), self._behind.values()):
-            for each in (node, node.nothing, getattr(node, "unlisted", None)):
-                if each is not None:
-                    each.forget_replies()
+    def carriers(self) -> Iterator[Node]:
+        """All nodes that may carry replies. The tree may change meanwhile: what comes then may be left out."""
+        for kept in (self.nodes, self._behind):
+            for name in list(kept):
+                node = kept.get(name)
+                for each in (node, node.nothing, getattr(node, "unlisted", None)) if node else ():
+                    if each is not None:
+                        yield each
 
     def _is_taken(self, name: Name) -> bool:
         return isinstance(self.nodes.get(name), HostName)

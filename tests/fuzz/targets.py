@@ -178,7 +178,7 @@ def configurations(data: bytes) -> None:
 
 
 def zone_files(data: bytes) -> None:
-    def missing(_name: str) -> Any:
+    def missing(_name: str, _file: str) -> Any:
         raise MasterFileError("no such file")
 
     with suppress(MasterFileError):
