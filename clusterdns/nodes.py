@@ -102,6 +102,8 @@ class Node(Struct, eq=False, kw_only=True):
     """What is said of names below that do not exist; made when first asked for."""
     origin: Origin = KUBERNETES
     """For whoever counts answers."""
+    generation: int = 0
+    """Of the reply that it remembered last."""
 
     def forget_replies(self) -> None:
         if isinstance(self.replies, dict):

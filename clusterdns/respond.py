@@ -188,8 +188,13 @@ class _SlowWay:
 
     def _from_node(self, packet: bytes, query: Query, node: Node, client: Client) -> Reaction:
         self._trail.origin = SLOWLY[node.origin]
-        reply, form = self._remembered(query, node)
+        # Queries of two forms may ask for the same: EDNS options differ, or sizes beyond the largest that we send.
+        own = wire.form(query) + self._kind
+        essence = wire.form(wire.essence(query, self._dialect, stream=self._stream)) + self._kind
+        reply = node.replies.get(essence)
         if reply is not None:
+            if own != essence:
+                self._index.replies.remember(node, own, reply)
             return reply.to(packet, query.name_end)
         found = answer(query.question, node, self._index)
         if found.onward is not None and self._resolver is not None:
@@ -197,20 +202,9 @@ class _SlowWay:
         reply = self._encode(query, found, node.zone)
         written = reply.to(packet, query.name_end)
         if found.settled:
-            self._index.replies.remember(node, form, reply)
+            for form in dict.fromkeys((essence, own)):
+                self._index.replies.remember(node, form, reply)
         return written
-
-    def _remembered(self, query: Query, node: Node) -> tuple[Reply | None, bytes]:
-        """The reply to another query that asks for the same, and the form under which it stands or will stand.
-
-        Two queries may differ in what does not matter, such as EDNS options, or sizes beyond the largest that we send.
-        """
-        form = wire.form(wire.essence(query, self._dialect, stream=self._stream)) + self._kind
-        reply = node.replies.get(form)
-        own = wire.form(query) + self._kind
-        if reply is not None and own != form:
-            self._index.replies.remember(node, own, reply)
-        return reply, form
 
     # Names of others
 
