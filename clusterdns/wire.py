@@ -139,6 +139,23 @@ class Negative(Struct, eq=False):
         return packet[:2] + self.head + packet[HEADER : name_end + 5] + apex.join(self.pieces) + self.trail
 
 
+class NoData(Negative, eq=False):
+    """The same for one name of the zone, which stands at the same place each time."""
+
+    tail: bytes = b""
+
+    @property
+    def size(self) -> int:
+        return len(self.tail)
+
+    def to(self, packet: bytes, name_end: int) -> bytes:
+        if self.serial != self.zone.serial:
+            self.serial = self.zone.serial
+            apex = _POINTERS[name_end + 1 - len(self.zone.name)]
+            self.tail = apex.join(_soa_pieces(self.zone, self.ttl)) + self.trail
+        return packet[:2] + self.head + packet[HEADER : name_end + 5] + self.tail
+
+
 class Denial(Negative, eq=False, kw_only=True):
     """The same, with an extended error that names what is missing: the label below `parent`.
 
@@ -297,7 +314,8 @@ def _negative(query: Query, answer: Answer, zone: Zone, dialect: Dialect, space:
                 size=len(before) + len(after) - 1,
             )
     opt = _opt(query, answer, dialect, reason_space)
-    return Negative(_head(query, answer, dialect, (0, 1, int(bool(opt)))), zone, ttl, opt)
+    kind = Negative if answer.rcode == Rcode.NXDOMAIN else NoData
+    return kind(_head(query, answer, dialect, (0, 1, int(bool(opt)))), zone, ttl, opt)
 
 
 def _soa_pieces(zone: Zone, ttl: int) -> tuple[bytes, ...]:
