@@ -13,8 +13,8 @@ from tests.benchmarks.running import mebibytes
 if TYPE_CHECKING:
     from tests.soak.setting import Setting
 
-WARM = 120.0
-"""Seconds until all that is remembered was met once; in a shorter time nothing can be said of memory."""
+WARM = 600.0
+"""Seconds until the cache is full of names that were made up; in a shorter time nothing can be said of memory."""
 MOST_GROWTH = 0.10  # of the memory
 MOST_GROWTH_MIB = 6.0  # or so much, if that is more: what a few more replies remembered take
 
