@@ -111,7 +111,7 @@ def endpoints(service: ServiceName | ExposedService) -> dict[Name, Node]:
     return {
         name: EndpointName(name=name, zone=service.zone, service=service, addresses=tuple(held))
         for name, held in addresses.items()
-        if not name[1:].startswith(UNDERSCORE)
+        if not name.startswith(UNDERSCORE, 1)
     }
 
 

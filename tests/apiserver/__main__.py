@@ -19,7 +19,7 @@ from tests.apiserver import admin
 from tests.apiserver.certificates import Authority
 from tests.apiserver.server import ApiServer
 from tests.apiserver.shapes import BY_KIND, RESOURCES
-from tests.apiserver.watching import WatchList
+from tests.apiserver.watching import WatchList, line
 
 if TYPE_CHECKING:
     from tests.apiserver.store import Event
@@ -54,10 +54,10 @@ def _put_all(api: ApiServer, path: Path) -> None:
 def _keep(api: ApiServer, path: Path) -> None:
     """Write each change down before it is told, and take all up again: what etcd does for the real one."""
     if path.exists():
-        snapshot, *events = path.read_text().splitlines(keepends=True)
+        snapshot, *events = path.read_bytes().splitlines(keepends=True)
         api.restore(json.loads(snapshot))
         for each in events:
-            if each.endswith("\n"):  # else it was killed meanwhile, and has told nobody
+            if each.endswith(b"\n"):  # else it was killed meanwhile, and has told nobody
                 api.store.replay(json.loads(each))
         api.compact()
 
@@ -67,9 +67,8 @@ def _keep(api: ApiServer, path: Path) -> None:
         aside.replace(path)
 
     def write(event: Event) -> None:
-        kind = {"kind": event.now.resource.kind, "apiVersion": event.now.resource.api_version}
-        with path.open("a") as journal:
-            journal.write(json.dumps({"type": event.type, "object": kind | event.now.data}) + "\n")
+        with path.open("ab") as journal:
+            journal.write(line(event.type, event.now.json_with_kind))
 
     begin()
     api.store.when_restored = begin

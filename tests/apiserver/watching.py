@@ -116,7 +116,7 @@ class Watch:
         if ends_initial_events:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
         kind = {"kind": self.resource.kind, "apiVersion": self.resource.api_version}
-        return _line("BOOKMARK", go_json(kind | {"metadata": metadata} | self.resource.empty))
+        return line("BOOKMARK", go_json(kind | {"metadata": metadata} | self.resource.empty))
 
     async def run(self, write: Callable[[bytes], Awaitable[object]]) -> Fate:
         """Write what is due, until it ends: a line a time, as the chunks are."""
@@ -168,8 +168,9 @@ class Watch:
             self._add("DELETED", gone.json_with_kind)
 
     def _add(self, kind: str, object_: bytes) -> None:
-        self.inject(_line(kind, object_))
+        self.inject(line(kind, object_))
 
 
-def _line(kind: str, object_: bytes) -> bytes:
+def line(kind: str, object_: bytes) -> bytes:
+    """An event as a watch has it."""
     return b'{"type":"%s","object":%s}\n' % (kind.encode(), object_)

@@ -30,7 +30,7 @@ from tests.benchmarks.feed import Feed, feed
 from tests.benchmarks.measuring import Asked, Run, measure, write
 from tests.benchmarks.report import Results, Start
 from tests.benchmarks.rivals import OURS, RIVALS, WORKERS, Rival, Site
-from tests.benchmarks.running import Failed, Running, ask, free_port, is_right, process, serving
+from tests.benchmarks.running import Failed, Running, ask, cpu_times, free_port, is_right, process, serving
 from tests.benchmarks.workloads import WORKLOADS, Cluster, Question, Workload, found, make_cluster
 
 if TYPE_CHECKING:
@@ -194,22 +194,18 @@ class Machine:
     def __init__(self, cores: Sequence[int]) -> None:
         self._cores = cores
         self._load = os.getloadavg()[0]
-        self._times = _cpu_times()
+        self._times = cpu_times()
         model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
         self.name = f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}"
 
     def told(self) -> str:
-        spent = [now - then for now, then in zip(_cpu_times(), self._times, strict=True)]
+        spent = [now - then for now, then in zip(cpu_times(), self._times, strict=True)]
         busy = sum(spent[:8]) - spent[3] - spent[4]  # all but idle and iowait, proc(5)
         return (
             f"{self.name}, {platform.python_implementation()} {platform.python_version()}; the server on core"
             f" {self._cores[-1]}, who asks on core {self._cores[0]}; load average before {self._load:.2f}, after"
             f" {os.getloadavg()[0]:.2f}; {spent[7] / max(busy, 1):.0%} of the busy time was stolen by other machines."
         )
-
-
-def _cpu_times() -> list[int]:
-    return [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
 
 
 def say(text: str) -> None:

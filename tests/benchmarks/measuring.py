@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.benchmarks.rivals import compiled
-from tests.benchmarks.running import Failed, packet
+from tests.benchmarks.running import Failed, cpu_times, packet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tests.benchmarks.running import Running
     from tests.benchmarks.workloads import Question, Workload
@@ -118,7 +118,7 @@ def ask_steadily(target: Running, queries: Path, rate: float, seconds: int, fold
 
 def stolen() -> float:
     """Seconds that the processors were with other virtual machines when this one wanted them (proc(5))."""
-    return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / os.sysconf("SC_CLK_TCK")
+    return cpu_times()[7] / os.sysconf("SC_CLK_TCK")
 
 
 def _ask_once(target: Running, queries: Path, rate: float, seconds: int, folder: Path) -> Steady:

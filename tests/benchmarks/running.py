@@ -147,6 +147,11 @@ def _said(pid: int, file: str) -> str:
         return ""
 
 
+def cpu_times() -> list[int]:
+    """What all processors did since the machine has started, in ticks: user, nice, system, idle, … (proc(5))."""
+    return [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+
+
 def _cpu(pid: int) -> float:
     fields = _said(pid, "stat").rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")  # its own, and that of children who ended: proc(5)
